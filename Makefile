@@ -1,0 +1,33 @@
+# The README's two commands. They make the virtual environment .venv when there is none, install what
+# they need into it, and install again only after setup.py or settings.ini changed.
+# Another Python: `make test PYTHON=python3.12`; another environment: `make test VENV=~/env`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test readme model_card
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed
+	$(BIN)/pienet_demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests
+
+readme: $(VENV)/.installed-dev # README.md from nbs/index.ipynb
+	$(BIN)/python tools/readme.py
+
+model_card: $(VENV)/.installed-dev # the packaged model's card from its config and nbs/results/quick.json
+	$(BIN)/python tools/model_card.py
+
+$(VENV)/.installed: setup.py settings.ini pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e .
+	touch $@
+
+$(VENV)/.installed-dev: setup.py settings.ini pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e '.[dev]'
+	touch $(VENV)/.installed $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; name one: make test PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,29 @@
+"""Everything that pip needs is in settings.ini, which nbdev reads too; this file hands it on."""
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import setup
+
+root = Path(__file__).parent
+config = ConfigParser(delimiters=["="], interpolation=None)
+config.read(root/"settings.ini", encoding="utf-8")
+settings = config["DEFAULT"]
+
+def lines(key): return [line for line in settings[key].splitlines() if line]
+
+minors = range(int(settings["min_python"].split(".")[1]), 14) # tested up to 3.13
+
+setup(
+    name=settings["lib_name"], version=settings["version"], license="Apache-2.0",
+    description=settings["description"], keywords=settings["keywords"].split(),
+    long_description=(root/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
+    author=settings["author"], author_email=settings["author_email"],
+    packages=[settings["lib_path"]], package_data={settings["lib_path"]: ["model/*"]},
+    python_requires=f">={settings['min_python']}",
+    install_requires=lines("requirements"), extras_require={"dev": lines("dev_requirements")},
+    entry_points={"console_scripts": lines("console_scripts")}, zip_safe=False,
+    classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Developers",
+                 "Natural Language :: English", "Topic :: Multimedia :: Graphics",
+                 "Programming Language :: Python :: 3",
+                 *[f"Programming Language :: Python :: 3.{minor}" for minor in minors]],
+)

@@ -1,0 +1,226 @@
+"""The photographer's commands: what they write, what they keep, what they print, and how they end."""
+import io, subprocess, sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+from PIL.JpegImagePlugin import get_sampling
+
+import pienet_nb
+from pienet_nb.core import sample_photos
+from pienet_nb.enhance import (Enhancer, Style, enhance, pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style,
+                               pienet_styles)
+from pienet_nb.styles import Lut
+from tiny_model import model, photo, picture, random_model, run  # noqa: F401 (fixtures)
+
+PROGRAM = "from pienet_nb.enhance import {0}\nif __name__ == '__main__': {0}()\n"
+
+def as_program(tmp_path, name, *argv):
+    "Run a command in a process of its own, as its console script does."
+    script = tmp_path/"program.py"
+    script.write_text(PROGRAM.format(name))
+    env_root = str(Path(pienet_nb.__file__).parent.parent)
+    code = f"import sys, runpy; sys.path.insert(0, {env_root!r}); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    return subprocess.run([sys.executable, "-c", code, script, *map(str, argv)], capture_output=True, text=True)
+
+def difference(a, b): return np.abs(np.asarray(a.convert("RGB"), float) - np.asarray(b.convert("RGB"), float)).mean()
+
+# ---- enhance
+
+def test_result_lies_beside_the_photo(run, model, photo):
+    before = photo.read_bytes()
+    code, out, err = run(pienet_enhance, photo, "--style", "vivid", "--model", model)
+    target = photo.with_name("photo_vivid.jpg")
+    assert (code, err) == (0, "")
+    assert str(photo) in out and str(target) in out and out.count("\n") == 1
+    assert sorted(p.name for p in photo.parent.iterdir()) == ["photo.jpg", "photo_vivid.jpg"]
+    assert photo.read_bytes() == before
+    with Image.open(target) as result:
+        assert (result.format, result.size, result.mode) == ("JPEG", (60, 40), "RGB")
+        expected = Enhancer.from_pretrained(model).enhance(photo, "vivid")
+        assert difference(result, expected) < 3
+        assert difference(result, Image.open(photo)) > 1
+
+def test_options_before_the_photos(run, model, photo, tmp_path):
+    out = tmp_path/"new"/"folder"
+    code, _, _ = run(pienet_enhance, "--style", "vivid", "--out", out, "--model", model, photo)
+    assert code == 0 and [p.name for p in out.iterdir()] == ["photo_vivid.jpg"]
+
+def test_out_may_be_a_file(run, model, photo, tmp_path):
+    target = tmp_path/"result.png"
+    assert run(pienet_enhance, photo, "--style", "vivid", "--out", target, "--model", model)[0] == 0
+    assert Image.open(target).format == "PNG"
+
+def test_strength(run, model, photo, tmp_path):
+    changes = []
+    for strength in 0, 0.5, 1:
+        target = tmp_path/f"{strength}.png"
+        assert run(pienet_enhance, photo, "--style", "vivid", "--strength", strength, "--out", target, "--model", model)[0] == 0
+        changes.append(difference(Image.open(target), Image.open(photo)))
+    assert changes[0] == 0 and 0 < changes[1] < changes[2]
+
+def test_folder_pattern_and_many(run, model, photo, tmp_path):
+    for i in range(3): picture(seed=i).save(photo.with_name(f"p{i}.png"))
+    (photo.parent/"notes.txt").write_text("not a photo")
+    out = tmp_path/"out"
+    code, said, _ = run(pienet_enhance, photo.parent, photo.parent/"p*.png", "--style", "vivid", "--out", out, "--model", model)
+    assert code == 0 and len(said.splitlines()) == 4  # each photo once
+    assert sorted(p.name for p in out.iterdir()) == ["p0_vivid.png", "p1_vivid.png", "p2_vivid.png", "photo_vivid.jpg"]
+
+def test_second_run_does_not_enhance_results(run, model, photo):
+    assert run(pienet_enhance, photo.parent, "--style", "vivid", "--model", model)[0] == 0
+    assert run(pienet_enhance, photo.parent, "--style", "warm-film", "--model", model)[0] == 0
+    assert run(pienet_enhance, photo.parent, "--style", "vivid", "--overwrite", "--model", model)[0] == 0
+    assert sorted(p.name for p in photo.parent.iterdir()) == ["photo.jpg", "photo_vivid.jpg", "photo_warm-film.jpg"]
+
+def test_one_name_from_two_folders(run, model, photo, tmp_path):
+    (tmp_path/"b").mkdir(); picture(seed=5).save(tmp_path/"b"/"photo.jpg")
+    out = tmp_path/"out"
+    assert run(pienet_enhance, photo, tmp_path/"b"/"photo.jpg", "--style", "vivid", "--out", out, "--model", model)[0] == 0
+    assert sorted(p.name for p in out.iterdir()) == ["photo_vivid-2.jpg", "photo_vivid.jpg"]
+
+def test_own_taste_from_a_folder_and_from_a_file(run, model, photo, tmp_path):
+    favourites = tmp_path/"favourites"; favourites.mkdir()
+    for i in range(3): picture(seed=i).save(favourites/f"{i}.jpg")
+    assert run(pienet_enhance, photo, "--preferred", favourites, "--out", tmp_path/"a", "--model", model)[0] == 0
+    saved = tmp_path/"styles"/"mine.safetensors"
+    code, out, _ = run(pienet_learn_style, favourites, "--out", saved, "--model", model)
+    assert code == 0 and "3 photos" in out
+    assert run(pienet_enhance, photo, "--style_file", saved, "--out", tmp_path/"b", "--model", model)[0] == 0
+    first, second = tmp_path/"a"/"photo_favourites.jpg", tmp_path/"b"/"photo_mine.jpg"
+    assert difference(Image.open(first), Image.open(second)) < 0.1  # the saved vector is rounded
+
+def test_learn_with_disliked(run, model, tmp_path):
+    for name in "liked", "disliked":
+        (tmp_path/name).mkdir()
+        for i in range(2): picture(seed=i if name == "liked" else i + 10).save(tmp_path/name/f"{i}.jpg")
+    saved = tmp_path/"mine.safetensors"
+    assert run(pienet_learn_style, tmp_path/"liked", "--disliked", tmp_path/"disliked", "--out", saved, "--model", model)[0] == 0
+    assert abs(Style.load(saved).vector.norm().item() - 1) < 1e-3
+
+# ---- what a file holds besides its pixels
+
+def exif_of_a_camera():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Some Camera"
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:01 18:30:00", 0x927C: b"a maker's note"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 30.0)})
+    return exif
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_notes_of_the_camera_stay(run, model, tmp_path, suffix):
+    path, xmp = tmp_path/f"photo.{suffix}", b'<x:xmpmeta tiff:Orientation="6">a title</x:xmpmeta>'
+    picture().save(path, exif=exif_of_a_camera().tobytes(), xmp=xmp, dpi=(300, 300))
+    assert run(pienet_enhance, path, "--style", "vivid", "--model", model)[0] == 0
+    with Image.open(tmp_path/f"photo_vivid.{suffix}") as result:
+        result.load()
+        exif = result.getexif()
+        assert result.size == (40, 60) and exif.get(0x0112, 1) == 1
+        assert exif[0x010F] == "Some Camera"
+        assert exif.get_ifd(0x8769)[0x9003] == "2024:05:01 18:30:00" and exif.get_ifd(0x8825)[1] == "N"
+        if suffix in ("jpg", "webp"):
+            assert b"a title" in result.info["xmp"] and b'Orientation="1"' in result.info["xmp"]
+
+def test_captions_comment_and_colour_resolution_of_a_jpeg(run, model, tmp_path):
+    path, caption = tmp_path/"photo.jpg", b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x78\0\x03sea"
+    extra = b"\xff\xed" + (len(caption) + 2).to_bytes(2, "big") + caption
+    for subsampling in 0, 1, 2:
+        picture().save(path, extra=extra, comment=b"by me", subsampling=subsampling, quality=90)
+        assert run(pienet_enhance, path, "--style", "vivid", "--overwrite", "--model", model)[0] == 0
+        with Image.open(tmp_path/"photo_vivid.jpg") as result:
+            assert ("APP13", caption) in result.applist and result.info["comment"] == b"by me"
+            assert get_sampling(result) == subsampling
+
+def test_text_of_a_png_stays(run, model, tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("Title", "Früh am See")
+    picture().save(tmp_path/"photo.png", pnginfo=text)
+    assert run(pienet_enhance, tmp_path/"photo.png", "--style", "vivid", "--model", model)[0] == 0
+    with Image.open(tmp_path/"photo_vivid.png") as result: assert result.text["Title"] == "Früh am See"
+
+def test_profile_becomes_srgb(run, model, tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture().save(tmp_path/"photo.jpg", icc_profile=lab)
+    assert run(pienet_enhance, tmp_path/"photo.jpg", "--style", "vivid", "--model", model)[0] == 0
+    with Image.open(tmp_path/"photo_vivid.jpg") as result:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"]))
+        assert "srgb" in ImageCms.getProfileDescription(profile).lower()
+
+def test_no_profile_where_there_was_none(run, model, photo):
+    assert run(pienet_enhance, photo, "--style", "vivid", "--model", model)[0] == 0
+    with Image.open(photo.with_name("photo_vivid.jpg")) as result: assert "icc_profile" not in result.info
+
+def test_real_camera_files(run, model, shared_data, tmp_path):
+    for path in sorted((shared_data/"hires"/"camera_jpg").glob("*.jpg")):
+        assert run(pienet_enhance, path, "--style", "vivid", "--out", tmp_path, "--model", model)[0] == 0
+        with Image.open(path) as before, Image.open(tmp_path/f"{path.stem}_vivid.jpg") as after:
+            old, new = before.getexif(), after.getexif()
+            turned = old.get(0x0112, 1) in (5, 6, 7, 8)
+            assert after.size == (before.size[::-1] if turned else before.size) and new.get(0x0112, 1) == 1
+            assert dict(new) == {**dict(old), 0x0112: 1} or 0x0112 not in old and dict(new) == dict(old)
+            old_notes, new_notes = old.get_ifd(0x8769), new.get_ifd(0x8769)
+            assert {k: v for k, v in new_notes.items() if k not in (0xA001, 0xA002, 0xA003)} == \
+                   {k: v for k, v in old_notes.items() if k not in (0xA001, 0xA002, 0xA003)}
+            assert (new_notes.get(0xA002), new_notes.get(0xA003)) in (after.size, (None, None))
+            assert repr(new.get_ifd(0x8825)) == repr(old.get_ifd(0x8825))  # an unknown place is not a number
+
+# ---- the other commands
+
+def test_styles_one_a_line(run, model):
+    code, out, _ = run(pienet_styles, "--model", model)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["warm-film", "cool-matte", "vivid"]
+
+def test_contact_sheet(run, model, photo, tmp_path):
+    sheet = tmp_path/"sheet.jpg"
+    code, out, _ = run(pienet_styles, "--contact_sheet", sheet, "--photo", photo, "--model", model)
+    assert code == 0 and len(out.splitlines()) == 3
+    assert Image.open(sheet).width > 1000
+
+def test_export_lut(run, model, photo):
+    assert run(pienet_export_lut, photo, "--style", "vivid", "--model", model)[0] == 0
+    lut = Lut.read(photo.with_name("photo_vivid.cube"))
+    assert lut.size == 33 and lut.table.min() >= 0 and lut.table.max() <= 1
+    assert run(pienet_export_lut, photo, "--style", "vivid", "--strength", 0, "--size", 9, "--overwrite", "--model", model)[0] == 0
+    assert (Lut.read(photo.with_name("photo_vivid.cube")).table - Lut.identity(9).table).abs().max() < 0.05
+
+def test_demo(run, model, tmp_path):
+    if len(sample_photos()) < 7: pytest.skip("the sample photos come with scikit-learn and scikit-image")
+    code, out, err = run(pienet_demo, "--out", tmp_path/"demo", "--model", model)
+    sheet = tmp_path/"demo"/"contact_sheet.jpg"
+    assert (code, err) == (0, "") and str(sheet) in out
+    assert sum(line.endswith(" s") for line in out.splitlines()) >= 8  # a time for each step
+    assert Image.open(sheet).width > 1400 and len(list((tmp_path/"demo"/"preferred").iterdir())) == 24
+    assert run(pienet_demo, "--out", tmp_path/"demo", "--model", model)[0] == 0  # again
+
+def test_enhance_in_python(model, photo):
+    direct = enhance(photo, style="vivid", model=model)
+    assert np.array_equal(direct, enhance(Image.open(photo), style="vivid", model=model))
+    own = enhance(photo, preferred=[photo, picture(seed=3)], model=model)
+    assert own.size == direct.size and difference(own, direct) > 0
+
+def test_only_built_in_styles_are_shown(model):
+    assert "only in training" not in Enhancer.from_pretrained(model).styles
+    everything = random_model(); del everything.config["built_in"]
+    assert "only in training" in Enhancer(everything).styles
+
+# ---- in processes of their own
+
+def test_program(tmp_path, model, photo):
+    done = as_program(tmp_path, "pienet_enhance", photo, "--style", "vivid", "--model", model)
+    assert done.returncode == 0, done.stderr
+    assert photo.with_name("photo_vivid.jpg").exists()
+
+def test_program_refuses_with_a_sentence(tmp_path, model):
+    done = as_program(tmp_path, "pienet_enhance", "missing.jpg", "--style", "vivid", "--model", model)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "missing.jpg" in done.stderr and "Traceback" not in done.stderr
+
+def test_packaged_model_in_a_fresh_process(tmp_path, photo):
+    done = as_program(tmp_path, "pienet_styles")
+    assert done.returncode == 0, done.stderr
+    names = done.stdout.split()
+    assert len(names) == 10
+    done = as_program(tmp_path, "pienet_enhance", photo, "--style", names[0])
+    assert done.returncode == 0, done.stderr

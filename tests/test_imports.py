@@ -1,0 +1,49 @@
+"""Every module works on its own in a fresh process, and the photographer's path stays light."""
+import subprocess, sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(path.stem for path in (ROOT/"pienet_nb").glob("*.py") if path.stem[0] != "_")
+INFERENCE = [name for name in ("core", "styles", "embed", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
+TRAINING_ONLY = ["fastai", "matplotlib", "sklearn"]
+
+# Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
+CALLS = {
+    "core": "assert read_photo(sample_photos()[0], size=16).size == (16, 16)",
+    "data": "train, test = split_ids([str(i) for i in range(99)]); assert train and test and len(train) + len(test) == 99",
+    "styles": "assert len(built_in_looks()) == 10; assert Lut.identity(5)(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
+    "embed": "assert StyleEmbedding().eval()(torch.rand(2, 3, 64, 64)).shape == (2, 512)",
+    "triplet": "assert PreferenceVectors(['a', 'b']).table().shape == (2, 512)",
+    "enhancer": "assert PieNet(width=8)(torch.rand(2, 3, 64, 64), torch.rand(2, 512)).shape == (2, 3, 64, 64)",
+    "losses": "image = torch.rand(1, 3, 16, 16); assert abs(ssim(image, image).item() - 1) < 1e-4",
+    "training": "train, held_out = split_looks([f'family/stock_{i}_soft' for i in range(99)]); assert train and held_out",
+    "preference": """one, other = (Style(str(i), torch.eye(512)[i], 1, "model") for i in range(2))
+assert abs(Style.blend([one, other], [1., 3.]).vector.norm() - 1) < 1e-5""",
+    "fullres": "assert fit_lut(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), size=5).size == 5",
+    "enhance": """from PIL import Image
+from pienet_nb.embed import StyleEmbedding
+from pienet_nb.enhancer import PieModel, PieNet
+model = PieModel({"width": 8, "image_size": 64}, StyleEmbedding().eval(), PieNet(8).eval(), {"one": torch.eye(512)[0]})
+assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size == (70, 50)""",
+    "evaluation": "assert delta_e_2000(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() > 99",
+    "picker": "from PIL import Image; assert read_small(Image.new('RGB', (9000, 6000))).width < 9000",
+}
+
+def fresh(code):
+    "Run `code` in a new Python, outside the checkout's folder of tests."
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_works_in_a_fresh_process(module):
+    assert CALLS.get(module), f"add a call of pienet_nb.{module} to CALLS"
+    fresh(f"import torch\nfrom pienet_nb.{module} import *\n{CALLS[module]}")
+
+@pytest.mark.parametrize("module", INFERENCE)
+def test_inference_path_is_light(module):
+    loaded = fresh(f"import sys, pienet_nb.{module}\nprint(*{{name.split('.')[0] for name in sys.modules}})").split()
+    assert "torch" in loaded # the list is what it should be
+    assert not set(TRAINING_ONLY) & set(loaded)
