@@ -54,7 +54,7 @@ class Config:
     seed: int = 42
 
 PAPER = Config("paper")
-SMALL = Config("small", width=24, image_size=96, triplet_bs=24, triplet_steps=2000, triplet_lr=1e-3, bs=18, steps=4500, lr=2e-3,
+SMALL = Config("small", width=24, image_size=96, triplet_bs=24, triplet_steps=2500, triplet_lr=1e-3, bs=18, steps=7000, lr=2e-3,
                one_cycle=True, wd=0.01, photo_vectors=0.75)
 CONFIGS = {config.name: config for config in (PAPER, SMALL)}
 
