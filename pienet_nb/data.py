@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MIDDLE_GREY', 'split_ids', 'degradation', 'degrade', 'tile', 'PairedFolder', 'StyledPhotos', 'Batches',
-           'TripletBatches', 'PairBatches', 'StyledDL', 'styled_dls', 'show_rows']
+           'TripletBatches', 'PairBatches', 'StyledDL', 'styled_dls', 'show_rows', 'show_columns']
 
 # %% ../nbs/00_data.ipynb #732bdf2f
 from pathlib import Path
@@ -188,16 +188,16 @@ class StyledDL(DataLoader):
         self.n_inp = 3 if isinstance(dataset, TripletBatches) else 2
 
     def show_batch(self, b=None, max_n:int=6):
-        "Source above reference (pairs), or positive above negative (triplets), under the style's name."
+        "Source · reference (pairs), or positive · negative (triplets), under the style's name."
         b = self.one_batch() if b is None else b
         triplet = self.n_inp == 3
-        rows = {"positive": b[1], "negative": b[2]} if triplet else {"source": b[0], "reference": b[2]}
-        show_rows({name: row[:max_n] for name, row in rows.items()}, self.style_names(b)[:max_n])
+        columns = {"positive": b[1], "negative": b[2]} if triplet else {"source": b[0], "reference": b[2]}
+        show_columns(columns, self.style_names(b)[:max_n])
 
     def show_results(self, b, out, max_n:int=6, **kwargs):
-        "Source · reference · enhanced, one column for each photo."
-        rows = {"source": b[0], "reference": b[2], "enhanced": out[0] + out[1]}
-        show_rows({name: row[:max_n].cpu() for name, row in rows.items()}, self.style_names(b)[:max_n])
+        "Source · reference · enhanced, under the style's name."
+        source, delta = out
+        show_columns({"source": b[0], "reference": b[2], "enhanced": source + delta}, self.style_names(b)[:max_n])
 
     def style_names(self, b) -> list[str]: return [self.dataset.photos.styles[k] for k in b[-1].tolist()]
 
@@ -210,7 +210,7 @@ def show_rows(rows:dict[str, Tensor],    # label → pictures (b,3,h,w)
               titles:list[str]|None=None, # b of them, above the columns
               scale:float=1.5,            # inches for each picture
              ):
-    "Rows of pictures under column titles: the one figure of pictures in this library."
+    "Rows of pictures under column titles."
     n_cols = max(len(row) for row in rows.values())
     fig, axes = plt.subplots(len(rows), n_cols, figsize=(scale*n_cols, scale*len(rows)), squeeze=False)
     for axes_row, (label, pictures) in zip(axes, rows.items()):
@@ -219,3 +219,19 @@ def show_rows(rows:dict[str, Tensor],    # label → pictures (b,3,h,w)
         axes_row[0].set_ylabel(label)
     for ax, title in zip(axes[0], titles or []): ax.set_title(title, fontsize=9)
     fig.tight_layout(pad=0.3)
+
+def show_columns(columns:dict[str, Tensor], # label → pictures (b,3,h,w), b at least the number of titles
+                 titles:list[str],          # one for each photo, above its pictures
+                 n_across:int=6,            # pictures from left to right, over all photos in a line
+                 scale:float=1.5,           # inches for each picture
+                ):
+    "The pictures of each photo side by side, under the photo's title."
+    n_cols = max(1, n_across//len(columns))
+    n_rows = -(-len(titles)//n_cols)
+    fig = plt.figure(figsize=(scale*n_cols*len(columns), (scale + 0.45)*n_rows), layout="constrained")
+    for i, part in enumerate(fig.subfigures(n_rows, n_cols, squeeze=False).flat):
+        if i >= len(titles): break
+        part.suptitle(titles[i], fontsize=10)
+        for ax, (label, pictures) in zip(part.subplots(1, len(columns), squeeze=False).flat, columns.items()):
+            ax.imshow(to_image(pictures[i]))
+            ax.set(xticks=[], yticks=[], frame_on=False); ax.set_xlabel(label, fontsize=8)
