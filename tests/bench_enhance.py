@@ -3,9 +3,11 @@
 Nothing here is a test: times depend on the machine. The aims are those of the project: 12 megapixels from file to file
 in at most 3 times the time of decoding and encoding alone, below 1.2 GB; a style from 20 such photos in less than 6 s.
 """
-import argparse, subprocess, sys, tempfile, time
+import argparse, sys, tempfile, time
 from pathlib import Path
 from statistics import median
+
+from peak_memory import in_process
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -32,20 +34,6 @@ def seconds(func, n):
     for _ in range(n + 1):
         start = time.perf_counter(); func(); times.append(time.perf_counter() - start)
     return median(times[1:])
-
-PEAK = """
-import pathlib, resource, sys
-status = pathlib.Path("/proc/self/status") # Linux: getrusage would count the process that started this one
-lines = status.read_text().splitlines() if status.exists() else []
-peak = [int(line.split()[1])*1024 for line in lines if line.startswith("VmHWM")]
-print((peak or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0]/1e6)
-"""
-
-def in_process(code):
-    "What `code` prints in a fresh process, and the peak memory of that process in megabytes."
-    run = subprocess.run([sys.executable, "-c", code + PEAK], capture_output=True, text=True, cwd=ROOT, check=True)
-    *said, peak = run.stdout.splitlines()
-    return said, float(peak)
 
 def bench_file_to_file(enhancer, photos, folder, n):
     from PIL import Image
