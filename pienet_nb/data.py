@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import torch
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
-from fastcore.basics import store_attr
+from fastcore.basics import patch, store_attr
 from fastprogress.fastprogress import progress_bar
 from torch import Tensor
 
@@ -48,7 +48,9 @@ def degrade(photo:Tensor,     # finished photos, sRGB in [0,1], (b,3,h,w)
     if len(ids) != len(photo): raise ValueError(f"{len(photo)} photos but {len(ids)} ids")
     if amount == 0: return photo
     wrong = [degradation(i, variant) for i in ids]
-    def _column(name, neutral): return (neutral + amount*(torch.tensor([w[name] for w in wrong]) - neutral)).view(-1, 1, 1, 1).to(photo)
+    def _column(name, neutral):
+        values = torch.tensor([w[name] for w in wrong])
+        return (neutral + amount*(values - neutral)).view(-1, 1, 1, 1).to(photo)
     gains = torch.cat([_column("red", 1.), torch.ones_like(_column("red", 1.)), _column("blue", 1.)], dim=1)
     linear = 2**_column("exposure_ev", 0.) * gains * srgb_to_linear(photo)
     linear = MIDDLE_GREY * (linear/MIDDLE_GREY).clamp_min(1e-6)**_column("contrast", 1.)
@@ -93,7 +95,8 @@ class StyledPhotos:
                  references:Tensor,      # each photo in each style
                 ): store_attr()
     def __len__(self) -> int: return len(self.ids)
-    def __repr__(self) -> str: return f"StyledPhotos: {len(self)} photos × {len(self.styles)} styles at {self.size} pixels"
+    def __repr__(self) -> str:
+        return f"StyledPhotos: {len(self)} photos × {len(self.styles)} styles at {self.size} pixels"
     @property
     def size(self) -> int: return self.sources.shape[-1]
 
@@ -102,30 +105,31 @@ class StyledPhotos:
         keep = [self.ids.index(i) for i in ids]
         return StyledPhotos(list(ids), self.styles, self.sources[:, keep], self.references[:, keep])
 
-    @classmethod
-    def from_looks(cls, photos:list,   # finished photos: files or PIL images
-                   ids:list[str],      # their names
-                   looks:dict,         # name → function from (b,3,h,w) to (b,3,h,w), sRGB in [0,1]
-                   size:int,           # side of the squares
-                   amounts:tuple[float, ...]=(1., 1., 0.5, 0.), # damage of each version of the source
-                  ) -> "StyledPhotos":
-        "Make sources and references from finished photos."
-        finished = to_tensor([read_photo(p, size) for p in progress_bar(photos, leave=False)])
-        sources = [_to_bytes(degrade(finished, ids, v, amount)) for v, amount in enumerate(amounts)]
-        references = [_to_bytes(look(finished)) for look in progress_bar(list(looks.values()), leave=False)]
-        return cls(list(ids), list(looks), torch.stack(sources), torch.stack(references))
-
-    @classmethod
-    def from_folder(cls, pairs:PairedFolder, # real sources and references
-                    size:int,                # side of the squares
-                    ids:list[str]|None=None, # only these photos
-                   ) -> "StyledPhotos":
-        "Read a paired folder."
-        ids = pairs.ids if ids is None else list(ids)
-        def _read(style): return _to_bytes(to_tensor([read_photo(pairs.file(style, i), size) for i in ids]))
-        return cls(ids, pairs.styles, _read("source")[None], torch.stack([_read(s) for s in pairs.styles]))
-
+# %% ../nbs/00_data.ipynb #b7d19c02
 def _to_bytes(image:Tensor) -> Tensor: return image.clamp(0, 1).mul(255).round().byte()
+
+@patch(cls_method=True)
+def from_looks(cls:StyledPhotos, photos:list,   # finished photos: files or PIL images
+               ids:list[str],      # their names
+               looks:dict,         # name → function from (b,3,h,w) to (b,3,h,w), sRGB in [0,1]
+               size:int,           # side of the squares
+               amounts:tuple[float, ...]=(1., 1., 0.5, 0.), # damage of each version of the source
+              ) -> StyledPhotos:
+    "Make sources and references from finished photos."
+    finished = to_tensor([read_photo(p, size) for p in progress_bar(photos, leave=False)])
+    sources = [_to_bytes(degrade(finished, ids, v, amount)) for v, amount in enumerate(amounts)]
+    references = [_to_bytes(look(finished)) for look in progress_bar(list(looks.values()), leave=False)]
+    return cls(list(ids), list(looks), torch.stack(sources), torch.stack(references))
+
+@patch(cls_method=True)
+def from_folder(cls:StyledPhotos, pairs:PairedFolder, # real sources and references
+                size:int,                # side of the squares
+                ids:list[str]|None=None, # only these photos
+               ) -> StyledPhotos:
+    "Read a paired folder."
+    ids = pairs.ids if ids is None else list(ids)
+    def _read(style): return _to_bytes(to_tensor([read_photo(pairs.file(style, i), size) for i in ids]))
+    return cls(ids, pairs.styles, _read("source")[None], torch.stack([_read(s) for s in pairs.styles]))
 
 # %% ../nbs/00_data.ipynb #a62bf3f1
 class Batches:
@@ -138,7 +142,8 @@ class Batches:
                 ):
         store_attr(); self.size, self.epoch = size or photos.size, 0
     def __len__(self) -> int: return self.n_batches
-    def __getitem__(self, i:int) -> tuple: return self.draw(torch.Generator().manual_seed(seed_from(self.seed, self.epoch, i)))
+    def __getitem__(self, i:int) -> tuple:
+        return self.draw(torch.Generator().manual_seed(seed_from(self.seed, self.epoch, i)))
 
     def cut(self, images:list[Tensor], rng:torch.Generator) -> list[Tensor]:
         "The same random square of every batch, mirrored half of the time; bytes become floats in [0,1]."

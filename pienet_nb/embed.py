@@ -65,7 +65,8 @@ def _read_weights(path:Path) -> dict:
     try: state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise PieNetError(f"{path} is not a readable .safetensors file; give ResNet-18 weights ({error}).") from None
-    if "conv1.weight" not in state: raise PieNetError(f"{path} holds no ResNet-18 weights; give a torchvision state dict.")
+    if "conv1.weight" not in state:
+        raise PieNetError(f"{path} holds no ResNet-18 weights; give a torchvision state dict.")
     return state
 
 # %% ../nbs/02_embed.ipynb #64a1b139

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
@@ -124,7 +125,8 @@ class PieModel:
     @property
     def image_size(self) -> int: return self.config["image_size"] # side of the square the networks look at
     @property
-    def model_id(self) -> str: return self.config.get("model_id") or _model_id(_stored(self.embed), _stored(self.enhancer))
+    def model_id(self) -> str:
+        return self.config.get("model_id") or _model_id(_stored(self.embed), _stored(self.enhancer))
 
     def save(self, folder:str|Path) -> dict: # the config as written
         "Write the model into `folder`: config.json, embed, enhancer and styles as .safetensors."
@@ -137,21 +139,23 @@ class PieModel:
         with replacing(folder/"config.json") as beside: beside.write_text(json.dumps(config, indent=1) + "\n")
         return config
 
-    @classmethod
-    def load(cls, folder:str|Path) -> "PieModel": # both networks in eval mode, float32
-        "Read a model; `PieNetError` if the folder holds none or a broken one."
-        folder = Path(folder)
-        try:
-            config = json.loads((folder/"config.json").read_text())
-            if config["format_version"] > FORMAT_VERSION:
-                raise PieNetError(f"The model in {folder} was made by a newer version; update pienet_nb.")
-            model = cls(config, StyleEmbedding(), PieNet(config["width"]), load_file(folder/"styles.safetensors"))
-            for name in "embed", "enhancer":
-                getattr(model, name).load_state_dict(load_file(folder/f"{name}.safetensors"))
-                getattr(model, name).eval().requires_grad_(False)
-        except FileNotFoundError as error:
-            raise PieNetError(f"There is no complete model in {folder}: {Path(error.filename or folder).name} is missing; "
-                              "name a folder that pienet_train wrote.") from None
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError):
-            raise PieNetError(f"The model in {folder} is damaged; copy or train it again.") from None
-        return model
+# %% ../nbs/04_enhancer.ipynb #c2f60be4
+@patch(cls_method=True)
+def load(cls:PieModel, folder:str|Path) -> PieModel: # both networks in eval mode, float32
+    "Read a model; `PieNetError` if the folder holds none or a broken one."
+    folder = Path(folder)
+    try:
+        config = json.loads((folder/"config.json").read_text())
+        if config["format_version"] > FORMAT_VERSION:
+            raise PieNetError(f"The model in {folder} was made by a newer version; update pienet_nb.")
+        model = cls(config, StyleEmbedding(), PieNet(config["width"]), load_file(folder/"styles.safetensors"))
+        for name in "embed", "enhancer":
+            getattr(model, name).load_state_dict(load_file(folder/f"{name}.safetensors"))
+            getattr(model, name).eval().requires_grad_(False)
+    except FileNotFoundError as error:
+        missing = Path(error.filename or folder).name
+        raise PieNetError(f"There is no complete model in {folder}: {missing} is missing; "
+                          "name a folder that pienet_train wrote.") from None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError):
+        raise PieNetError(f"The model in {folder} is damaged; copy or train it again.") from None
+    return model

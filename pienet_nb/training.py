@@ -54,8 +54,8 @@ class Config:
     seed: int = 42
 
 PAPER = Config("paper")
-SMALL = Config("small", width=24, image_size=96, triplet_bs=24, triplet_steps=2500, triplet_lr=1e-3, bs=18, steps=7000, lr=2e-3,
-               one_cycle=True, wd=0.01, photo_vectors=0.75)
+SMALL = Config("small", width=24, image_size=96, triplet_bs=24, triplet_steps=2500, triplet_lr=1e-3,
+               bs=18, steps=7000, lr=2e-3, one_cycle=True, wd=0.01, photo_vectors=0.75)
 CONFIGS = {config.name: config for config in (PAPER, SMALL)}
 
 # %% ../nbs/06_training.ipynb #a5190fb0
@@ -117,7 +117,8 @@ class StyleMeasure(Metric):
     def value(self) -> float: return sum(self.values)/max(len(self.values), 1)
     @property
     def per_style(self) -> dict[int, float]:
-        return {k: sum(v for v, s in zip(self.values, self.styles) if s == k)/self.styles.count(k) for k in sorted(set(self.styles))}
+        found = {k: [v for v, s in zip(self.values, self.styles) if s == k] for k in sorted(set(self.styles))}
+        return {k: sum(values)/len(values) for k, values in found.items()}
 
 class LossPart(Metric):
     "One part of `PieLoss`, by name."
@@ -149,7 +150,8 @@ def pie_learner(dls:DataLoaders,          # of `PairBatches`
     loss_func = PieLoss(embed.to(dls.device), w_perceptual, w_tv)
     metrics = [StyleMeasure(psnr), StyleMeasure(ssim), LossPart("color"), LossPart("tv"),
                *([LossPart("perceptual")] if w_perceptual else [])]
-    cbs = [SetEpoch(), ChannelsLast(), *([VectorNoise(vector_noise)] if vector_noise else []), *([Autocast()] if bf16 else []),
+    cbs = [SetEpoch(), ChannelsLast(),
+           *([VectorNoise(vector_noise)] if vector_noise else []), *([Autocast()] if bf16 else []),
            *([Checkpoint(checkpoint, best="psnr")] if checkpoint else []), *cbs]
     return Learner(dls, Enhancement(pienet), loss_func=loss_func, opt_func=Adam, wd=wd, metrics=metrics, cbs=cbs)
 
@@ -164,9 +166,10 @@ def random_presets(n:int,      # how many
             value, touched = torch.rand(2, generator=rng).tolist()
             return low + (high - low)*value if touched < 0.5 else neutral
         def _tint(): return tuple(_draw(-0.12, 0.12) for _ in range(3))
-        return Parametric(f"preset-{seed}-{i:03d}", exposure_ev=_draw(-1, 1), temperature=_draw(-0.9, 0.9), tint=_draw(-0.4, 0.4),
-                          contrast=_draw(-0.6, 0.8), shadows=_draw(-0.4, 0.5), highlights=_draw(-0.4, 0.4),
-                          saturation=_draw(0., 1.6, 1.), shadow_tint=_tint(), highlight_tint=_tint(), fade=_draw(0., 0.18))
+        return Parametric(f"preset-{seed}-{i:03d}", exposure_ev=_draw(-1, 1), temperature=_draw(-0.9, 0.9),
+                          tint=_draw(-0.4, 0.4), contrast=_draw(-0.6, 0.8), shadows=_draw(-0.4, 0.5),
+                          highlights=_draw(-0.4, 0.4), saturation=_draw(0., 1.6, 1.),
+                          shadow_tint=_tint(), highlight_tint=_tint(), fade=_draw(0., 0.18))
     return {look.name: look for look in map(_preset, range(n))}
 
 def film_stock(name:str) -> str: # "negative_new/kodak_portra_400_+" → "kodak_portra"
@@ -215,8 +218,9 @@ def stage_2(config:Config, train:StyledPhotos, valid:StyledPhotos, folder:Path,
     torch.manual_seed(config.seed)
     embed.eval().requires_grad_(False)
     embeddings = [embed_all(embed, photos) if config.photo_vectors else None for photos in (train, valid)]
-    batches = [PairBatches(photos, config.bs, n, config.image_size, seed, vectors=StyleVectors(table, e, config.photo_vectors))
-               for photos, e, n, seed in zip((train, valid), embeddings, (config.steps_per_epoch, 20), (config.seed, 0))]
+    vectors = [StyleVectors(table, e, config.photo_vectors) for e in embeddings]
+    batches = [PairBatches(photos, config.bs, n, config.image_size, seed, vectors=v)
+               for photos, v, n, seed in ((train, vectors[0], config.steps_per_epoch, config.seed), (valid, vectors[1], 20, 0))]
     learn = pie_learner(styled_dls(*batches, device), PieNet(config.width), embed, config.w_perceptual, config.w_tv,
                         config.vector_noise, wd=config.wd, checkpoint=folder/"enhancer.pt")
     fit(learn, _n_epochs(config.steps, config), config.lr, config.one_cycle)
@@ -246,10 +250,11 @@ def train(config:Config,
     train_photos, valid_photos = data.subset(train_ids), data.subset(valid_ids)
     first = stage_1(config, train_photos, valid_photos, folder, weights, device)
     embed, vectors = first.model.embed, first.model.vectors.as_dict()
-    second = stage_2(config, train_photos, valid_photos, folder, embed, torch.stack(list(vectors.values())).cpu(), device)
+    table = torch.stack(list(vectors.values())).cpu()
+    second = stage_2(config, train_photos, valid_photos, folder, embed, table, device)
     facts = {"config": asdict(config), "styles": data.styles, "train_photos": train_ids, "valid_photos": valid_ids,
-             "test_photos": test_ids, "held_out_looks": list(held_out), "imagenet_start": bool(weights), "device": device,
-             "commit": commit, "hours": round(_hours(first, second), 2),
+             "test_photos": test_ids, "held_out_looks": list(held_out),
+             "imagenet_start": bool(weights), "device": device, "commit": commit, "hours": round(_hours(first, second), 2),
              "history": {"embed": first.checkpoint.history, "enhancer": second.checkpoint.history}}
     built_in = [name for name in built_in_looks() if name in vectors]
     model = PieModel({"width": config.width, "image_size": config.image_size, "built_in": built_in, "training": facts},
@@ -267,7 +272,8 @@ def _styled(photos, files:dict, ids:list[str], looks:dict|None, size:int) -> Sty
     if isinstance(photos, PairedFolder): return StyledPhotos.from_folder(photos, size, ids)
     return StyledPhotos.from_looks([files[i] for i in ids], ids, looks, size)
 
-def _hours(*learners:Learner) -> float: return sum(row["seconds"] for l in learners for row in l.checkpoint.history)/3600
+def _hours(*learners:Learner) -> float:
+    return sum(row["seconds"] for l in learners for row in l.checkpoint.history)/3600
 
 def source_commit() -> str:
     "The commit of the source that runs, `-dirty` if it was changed since; `unknown` outside a repository."
@@ -292,7 +298,9 @@ def pienet_train(out:Param("folder of the run; start again with the same to go o
     "Train the embedding network and the enhancer; the model folder is OUT/model."
     if not (photos or pairs): raise PieNetError("There is nothing to train on; give --photos FOLDER or --pairs FOLDER.")
     chosen = CONFIGS[config]
-    chosen = replace(chosen, seed=seed, steps=round(chosen.steps*share), triplet_steps=round(chosen.triplet_steps*share))
+    n_steps = {name: round(getattr(chosen, name)*share) for name in ("triplet_steps", "steps")}
+    chosen = replace(chosen, seed=seed, **n_steps)
     made, held_out = (None, []) if pairs else training_looks(looks)
-    model = train(chosen, PairedFolder(pairs) if pairs else photos, out, made, held_out, True if weights == "download" else weights or False)
+    start = True if weights == "download" else weights or False
+    model = train(chosen, PairedFolder(pairs) if pairs else photos, out, made, held_out, start)
     print(f"model {model.model_id} is in {Path(out)/'model'}")

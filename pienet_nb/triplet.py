@@ -120,7 +120,8 @@ class Checkpoint(Callback):
         if not self._trained: return # an epoch that was skipped because it is done
         row = dict(zip(self.recorder.metric_names, [self.epoch, *map(float, self.recorder.final_record)]))
         self.history.append(row | {"seconds": time.perf_counter() - self._start})
-        if self.best and row[self.best] >= max(r[self.best] for r in self.history): self._save(self.best_path, self.model_state())
+        if self.best and row[self.best] >= max(r[self.best] for r in self.history):
+            self._save(self.best_path, self.model_state())
         self._save(self.path, {"model": self.model_state(), "opt": self._optimizer(), "history": self.history,
                                "rng": torch.get_rng_state(), "epoch": self.epoch + 1})
 
@@ -129,7 +130,8 @@ class Checkpoint(Callback):
     def model_state(self) -> dict: return {k: v.contiguous() for k, v in self.model.state_dict().items()}
     def _optimizer(self) -> dict:
         state = self.opt.state_dict()
-        return {"state": [dict(s) for s in state["state"]], "hypers": [{k: float(v) for k, v in h.items()} for h in state["hypers"]]}
+        hypers = [{k: float(v) for k, v in h.items()} for h in state["hypers"]]
+        return {"state": [dict(s) for s in state["state"]], "hypers": hypers}
     def _save(self, path:Path, state:dict):
         with replacing(path) as beside: torch.save(state, beside)
 
