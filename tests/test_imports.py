@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path.stem for path in (ROOT/"pienet_nb").glob("*.py") if path.stem[0] != "_")
-INFERENCE = [name for name in ("core", "styles", "embed", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
+INFERENCE = [name for name in ("core", "styles", "presets", "embed", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -21,6 +21,7 @@ CALLS = {
     "training": "train, held_out = split_looks([f'family/stock_{i}_soft' for i in range(99)]); assert train and held_out",
     "preference": """one, other = (Style(str(i), torch.eye(512)[i], 1, "model") for i in range(2))
 assert abs(Style.blend([one, other], [1., 3.]).vector.norm() - 1) < 1e-5""",
+    "presets": "assert DevelopPreset({})(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
     "fullres": "assert fit_lut(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), size=5).size == 5",
     "enhance": """from PIL import Image
 from pienet_nb.embed import StyleEmbedding
