@@ -108,6 +108,7 @@ def _rest(lut:Lut, source:Tensor, enhanced:Tensor,
          ) -> Image.Image|None: # 128 means no rest; None if it is so everywhere
     "What `lut` leaves unsaid, in steps of 8 bits."
     steps = (enhanced - lut(source)).mul(255).round()
+    if min(steps.shape[-2:]) > 2: steps = F.pad(steps[..., 1:-1, 1:-1], (1, 1, 1, 1), mode="replicate")
     return to_image((steps + 128)/255) if steps.any() else None
 
 def _strip(photo:Image.Image, lut:Lut, rest:Image.Image|None, top:int, bottom:int) -> Image.Image:
