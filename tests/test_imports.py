@@ -13,6 +13,7 @@ TRAINING_ONLY = ["fastai", "matplotlib", "sklearn"]
 CALLS = {
     "core": "assert read_photo(sample_photos()[0], size=16).size == (16, 16)",
     "data": "train, test = split_ids([str(i) for i in range(99)]); assert train and test and len(train) + len(test) == 99",
+    "fivek": "assert fivek_split('250', ['a0017', 'a0001']) == (['a0001'], ['a0017'])",
     "styles": "assert len(built_in_looks()) == 10; assert Lut.identity(5)(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
     "embed": "assert StyleEmbedding().eval()(torch.rand(2, 3, 64, 64)).shape == (2, 512)",
     "triplet": "assert PreferenceVectors(['a', 'b']).table().shape == (2, 512)",

@@ -48,6 +48,8 @@ def test_wheel_holds_the_package_and_the_model_alone(wheel):
     assert {path.name for path in (ROOT/"pienet_nb").glob("*.py")} <= {Path(name).name for name in names}
     model = {Path(name).name for name in names if name.startswith("pienet_nb/model/")}
     assert model == {"config.json", "embed.safetensors", "enhancer.safetensors", "styles.safetensors", "MODEL_CARD.md"}
+    splits = {Path(name).name for name in names if name.startswith("pienet_nb/fivek_splits/")}
+    assert splits == {"test_1000.txt", "test_250.txt"}
     assert wheel.stat().st_size < 33_000_000
 
 def test_wheel_asks_a_photographer_for_nothing_of_a_developer(wheel):

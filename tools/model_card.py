@@ -4,6 +4,7 @@ The prose is here, the numbers are in those two files.
 """
 import json
 from pathlib import Path
+from statistics import median
 
 from pienet_nb.evaluation import gains_table, kinds_table, scores_table
 
@@ -26,6 +27,7 @@ def render():
     if results["model_id"] != model["model_id"]: raise SystemExit("quick.json was made with another model: evaluate this one first.")
     embed, enhancer = training["history"]["embed"], training["history"]["enhancer"]
     minutes = [sum(row["seconds"] for row in stage)/60 for stage in (embed, enhancer)]
+    pace = [median(row["seconds"] for row in stage) for stage in (embed, enhancer)]
     best = max(enhancer, key=lambda row: row["psnr"])
     size = sum(path.stat().st_size for path in MODEL.glob("*.safetensors"))/1e6
     degraded, finished = results["summary"]["degraded"], results["summary"]["finished"]
@@ -41,12 +43,12 @@ Two networks that give a photo the taste of about 20 preferred photos, after Kim
 
 ## Training
 
-Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --weights RESNET18 --out RUN`, seed {recipe["seed"]}, commit `{training["commit"]}`, on {training["device"].upper()} (two cores, shared with other work), bfloat16 mixed precision.
+Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --weights RESNET18 --out RUN`, seed {recipe["seed"]}, commit `{training["commit"]}`, on {training["device"].upper()} (two cores, shared with other work and once paused for five minutes), bfloat16 mixed precision.
 
-| stage | steps | batch | highest learning rate | time |
-|---|---|---|---|---|
-| 1, embedding and preference vectors | {len(embed)*recipe["steps_per_epoch"]:,} | {recipe["triplet_bs"]} triplets | {recipe["triplet_lr"]:g} | {minutes[0]:.0f} min |
-| 2, enhancer | {len(enhancer)*recipe["steps_per_epoch"]:,} | {recipe["bs"]} pairs | {recipe["lr"]:g} | {minutes[1]:.0f} min |
+| stage | steps | batch | highest learning rate | time by the clock | median of {recipe["steps_per_epoch"]} steps |
+|---|---|---|---|---|---|
+| 1, embedding and preference vectors | {len(embed)*recipe["steps_per_epoch"]:,} | {recipe["triplet_bs"]} triplets | {recipe["triplet_lr"]:g} | {minutes[0]:.0f} min | {pace[0]:.0f} s |
+| 2, enhancer | {len(enhancer)*recipe["steps_per_epoch"]:,} | {recipe["bs"]} pairs | {recipe["lr"]:g} | {minutes[1]:.0f} min | {pace[1]:.0f} s |
 
 In stage 2, {recipe["photo_vectors"]:.0%} of the rows get their vector from 1 to 32 preferred photos of other scenes, the others the style's preference vector; noise of norm {recipe["vector_noise"]:g} is added to both. On the validation photos, stage 1 ends with a triplet accuracy of {embed[-1]["triplet_accuracy"]:.3f} and a style accuracy of {embed[-1]["style_accuracy"]:.3f} among {len(training["styles"])} styles, many of them strengths of one film; stage 2 is best after epoch {best["epoch"]:.0f} with {best["psnr"]:.2f} dB.
 
