@@ -125,6 +125,8 @@ class PieModel:
     @property
     def image_size(self) -> int: return self.config["image_size"] # side of the square the networks look at
     @property
+    def rest(self) -> float: return self.config.get("rest", 1.) # share of the rest that is added at full size (08_fullres)
+    @property
     def model_id(self) -> str:
         return self.config.get("model_id") or _model_id(_stored(self.embed), _stored(self.enhancer))
 

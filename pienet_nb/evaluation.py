@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'SIGN', 'RESULTS', 'RIVALS', 'CONDITIONS', 'delta_e_2000', 'evaluation_plan', 'own_vectors',
-           'rival_vectors', 'enhance_many', 'look_scores', 'bootstrap_interval', 'summarise', 'quick_evaluation',
-           'unseen_looks', 'held_out', 'evaluation_photos', 'evaluation_looks', 'provenance', 'scores_table',
-           'gains_table', 'kinds_table', 'report', 'evaluate_folders', 'save_results', 'pienet_evaluate']
+           'rival_vectors', 'enhance_many', 'as_applied', 'look_scores', 'bootstrap_interval', 'summarise',
+           'quick_evaluation', 'unseen_looks', 'held_out', 'evaluation_photos', 'evaluation_looks', 'provenance',
+           'scores_table', 'gains_table', 'kinds_table', 'report', 'evaluate_folders', 'save_results',
+           'pienet_evaluate']
 
 # %% ../nbs/10_evaluation.ipynb #8f4ba6f4
 import importlib.resources, json, os, platform, time
@@ -24,6 +25,7 @@ from .core import (PieNetError, command, photo_files, read_photo, replacing, sam
                             to_tensor)
 from .data import degrade
 from .enhancer import PieModel
+from .fullres import fit_lut
 from .losses import psnr, ssim
 from .preference import mean_style
 from .styles import Look, lut_looks, simulated_retouchers
@@ -118,6 +120,16 @@ def enhance_many(model:PieModel,
         results.append((source + features.float()).clamp(0, 1))
     return torch.cat(results)
 
+# %% ../nbs/10_evaluation.ipynb #2b6e81f4
+def as_applied(model:PieModel,
+               source:Tensor,   # one photo, (1,3,s,s)
+               enhanced:Tensor, # what the network makes of it, (n,3,s,s)
+              ) -> Tensor:      # (n,3,s,s)
+    "The edits as a full-size photo gets them: the fitted rule, and the model's share of the rest."
+    if model.rest == 1: return enhanced
+    rules = torch.cat([fit_lut(source, one[None])(source) for one in enhanced])
+    return torch.lerp(rules, enhanced, model.rest)
+
 # %% ../nbs/10_evaluation.ipynb #fca93b6d
 def look_scores(model:PieModel,
                 photos:dict[str, Tensor],  # id → finished photo, (1,3,s,s)
@@ -133,8 +145,8 @@ def look_scores(model:PieModel,
         references = torch.cat([looks[plan[i]["look"]](finished) for i in rows])
         for c, source in enumerate([degrade(finished, [photo]), finished]):
             for r, result in enumerate(RESULTS):
-                enhanced = (enhance_many(model, source, vectors[result][rows]) if result in vectors
-                            else source.expand_as(references))
+                enhanced = (as_applied(model, source, enhance_many(model, source, vectors[result][rows]))
+                            if result in vectors else source.expand_as(references))
                 for m, metric in enumerate(METRICS.values()):
                     totals[rows, c, m, r] += metric(enhanced, references).numpy()
     return totals / np.array([len(row["photos"]) for row in plan])[:, None, None, None]

@@ -105,9 +105,10 @@ def fit_lut(source:Tensor,               # the small photo, sRGB in [0,1], (1,3,
 _STRIP_ROWS = 256
 
 def _rest(lut:Lut, source:Tensor, enhanced:Tensor,
+          share:float=1., # of the rest that is kept
          ) -> Image.Image|None: # 128 means no rest; None if it is so everywhere
     "What `lut` leaves unsaid, in steps of 8 bits."
-    steps = (enhanced - lut(source)).mul(255).round()
+    steps = (enhanced - lut(source)).mul(255*share).round()
     if min(steps.shape[-2:]) > 2: steps = F.pad(steps[..., 1:-1, 1:-1], (1, 1, 1, 1), mode="replicate")
     return to_image((steps + 128)/255) if steps.any() else None
 
@@ -141,6 +142,7 @@ def enhance_fullres(photo:Image.Image,           # any size
                     delta:Tensor,                # ΔI for `source`, same shape
                     strength:float=1.,           # of the edit; 0 gives the photo back
                     smoothness:float=SMOOTHNESS, # of the LUT
+                    rest:float=1.,               # share of what the LUT leaves unsaid that is added, [0,1]
                    ) -> Image.Image:             # the size of `photo`, mode `RGB`
     "Carry the edit `delta` of the small photo over to the full-size one."
     if delta.shape != source.shape: raise ValueError(f"delta is {tuple(delta.shape)}, source {tuple(source.shape)}")
@@ -148,4 +150,4 @@ def enhance_fullres(photo:Image.Image,           # any size
     source, delta = source.detach().cpu().float(), delta.detach().cpu().float()
     enhanced = (source + strength*delta).clamp(0, 1)
     lut = fit_lut(source, enhanced, smoothness=smoothness)
-    return apply_fullres(photo, lut, _rest(lut, source, enhanced))
+    return apply_fullres(photo, lut, _rest(lut, source, enhanced, rest))

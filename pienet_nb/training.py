@@ -50,12 +50,13 @@ class Config:
     photo_vectors: float = 0.      # share of the rows whose vector comes from preferred photos
     w_perceptual: float = 0.4
     w_tv: float = 0.01
+    rest: float = 1.               # share of the enhancer's rest that is added at full size (08_fullres)
     steps_per_epoch: int = 250     # an epoch ends with validation and a checkpoint
     seed: int = 42
 
 PAPER = Config("paper")
 SMALL = Config("small", width=24, image_size=96, triplet_bs=24, triplet_steps=2500, triplet_lr=1e-3,
-               bs=18, steps=7000, lr=2e-3, one_cycle=True, wd=0.01, photo_vectors=0.75)
+               bs=18, steps=7000, lr=2e-3, one_cycle=True, wd=0.01, photo_vectors=0.75, rest=0.)
 CONFIGS = {config.name: config for config in (PAPER, SMALL)}
 
 # %% ../nbs/06_training.ipynb #a5190fb0
@@ -257,8 +258,8 @@ def train(config:Config,
              "imagenet_start": bool(weights), "device": device, "commit": commit, "hours": round(_hours(first, second), 2),
              "history": {"embed": first.checkpoint.history, "enhancer": second.checkpoint.history}}
     built_in = [name for name in built_in_looks() if name in vectors]
-    model = PieModel({"width": config.width, "image_size": config.image_size, "built_in": built_in, "training": facts},
-                     embed.cpu().eval(), second.model.pienet.cpu().eval(), vectors)
+    model = PieModel({"width": config.width, "image_size": config.image_size, "rest": config.rest,
+                      "built_in": built_in, "training": facts}, embed.cpu().eval(), second.model.pienet.cpu().eval(), vectors)
     model.config = model.save(folder/"model")
     return model
 

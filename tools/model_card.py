@@ -20,9 +20,16 @@ def families(styles):
     kinds = [kind(name) for name in styles]
     return ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds), key=kinds.count, reverse=True))
 
+def rest_sentence(rest):
+    "What the share of the rest is worth, for each kind of look, on disturbed sources."
+    scores = {kind: [part["degraded"][share]["mean"] for share in ("0", "1")] for kind, part in rest["kinds"].items()}
+    return ", ".join(f"{none:.2f} and {all_:.2f} dB for {kind}" for kind, (none, all_) in scores.items())
+
 def render():
     model = json.loads((MODEL/"config.json").read_text(encoding="utf-8"))
     results = json.loads((ROOT/"nbs/results/quick.json").read_text(encoding="utf-8"))
+    rest = json.loads((ROOT/"nbs/results/rest.json").read_text(encoding="utf-8"))
+    if rest["model_id"] != model["model_id"]: raise SystemExit("rest.json was made with another model: run tools/choose_rest.py.")
     training, recipe = model["training"], model["training"]["config"]
     if results["model_id"] != model["model_id"]: raise SystemExit("quick.json was made with another model: evaluate this one first.")
     embed, enhancer = training["history"]["embed"], training["history"]["enhancer"]
@@ -33,7 +40,7 @@ def render():
     degraded, finished = results["summary"]["degraded"], results["summary"]["finished"]
     return f"""# Model card: {model["model_id"]}
 
-Two networks that give a photo the taste of about 20 preferred photos, after Kim, Koh and Kim, *PieNet: Personalized Image Enhancement Network*, ECCV 2020. {size:.1f} MB, half precision, safetensors. Configuration `{recipe["name"]}`: width {recipe["width"]}, {recipe["image_size"]}×{recipe["image_size"]} pixels; the edit is carried over to full size by a fitted LUT and a small rest (08_fullres).
+Two networks that give a photo the taste of about 20 preferred photos, after Kim, Koh and Kim, *PieNet: Personalized Image Enhancement Network*, ECCV 2020. {size:.1f} MB, half precision, safetensors. Configuration `{recipe["name"]}`: width {recipe["width"]}, {recipe["image_size"]}×{recipe["image_size"]} pixels; the edit is carried over to full size by a fitted LUT (08_fullres).
 
 ## Data
 
@@ -51,6 +58,8 @@ Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --
 | 2, enhancer | {len(enhancer)*recipe["steps_per_epoch"]:,} | {recipe["bs"]} pairs | {recipe["lr"]:g} | {minutes[1]:.0f} min | {pace[1]:.0f} s |
 
 In stage 2, {recipe["photo_vectors"]:.0%} of the rows get their vector from 1 to 32 preferred photos of other scenes, the others the style's preference vector; noise of norm {recipe["vector_noise"]:g} is added to both. On the validation photos, stage 1 ends with a triplet accuracy of {embed[-1]["triplet_accuracy"]:.3f} and a style accuracy of {embed[-1]["style_accuracy"]:.3f} among {len(training["styles"])} styles, many of them strengths of one film; stage 2 is best after epoch {best["epoch"]:.0f} with {best["psnr"]:.2f} dB.
+
+Share of the network's edit beyond such a LUT that is added (`rest` in config.json): {model["rest"]:g}, chosen after training on validation photos and training looks by `{rest["command"]}`, commit `{rest["commit"]}`. There the own vector reaches, in PSNR with none and with all of it, {rest_sentence(rest)}.
 
 ## Results
 
@@ -72,7 +81,8 @@ Source finished, as a camera or another editor left it:
 
 ## Limits
 
-- Trained at {recipe["image_size"]} pixels: local edits finer than that are not learnt.
+- Trained at {recipe["image_size"]} pixels, and only a rule about colours reaches the full-size photo: it looks at the whole photo, but treats equal colours alike wherever they are. Local edits are not carried over.
+- The style learnt from 20 photos does no better than the nearest of the {len(training["styles"])} known styles (last row of the gains): the network is personal to the nearest look it knows, hardly beyond.
 - The sources are simulated. How far this carries to raw files and to real retouchers is not measured here.
 - On finished photos the gain is smaller than on disturbed ones: see the second table.
 - The looks left out belong to the same families of film as those trained on; families never seen are not measured.
