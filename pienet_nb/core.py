@@ -47,7 +47,7 @@ def _to_srgb(image:Image.Image, # mode `RGB`, `L` or `CMYK`
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
             if "srgb" not in ImageCms.getProfileDescription(profile).lower():
                 return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 # %% ../nbs/00_core.ipynb #bb142c61
 MAX_PIXELS = 150_000_000 # larger pictures are refused before decoding
@@ -91,6 +91,7 @@ def read_photo(photo:str|os.PathLike|Image.Image, # a file, or a picture already
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise PieNetError(f"{photo} is damaged or cut short; copy it again from where it came from.") from None
     image = _to_srgb(image, icc)
+    if image is photo: image = image.copy() # never the caller's own picture
     return _upright(image, orientation)
 
 def shrink(image:Image.Image, # 8 bits a channel
