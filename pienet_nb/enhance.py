@@ -91,8 +91,9 @@ def _enhance(self:Enhancer, photo:str|os.PathLike|Image.Image, # a file or a pic
     _check_strength(strength)
     style = self.find_style(style)
     picture, over_white, alpha = _layers(photo)
-    with torch.inference_mode(): 
-        enhanced = enhance_fullres(picture, *self.delta(over_white, style), strength, rest=self.model.rest)
+    with torch.inference_mode():
+        source, delta = self.delta(over_white, style)
+        enhanced = enhance_fullres(picture, source, delta, strength, rest=self.model.rest, in_place=True)
     enhanced.info.clear()
     if alpha: enhanced.putalpha(alpha)
     return enhanced

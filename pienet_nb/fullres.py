@@ -125,10 +125,11 @@ def _strip(photo:Image.Image, lut:Lut, rest:Image.Image|None, top:int, bottom:in
 def apply_fullres(photo:Image.Image,     # any size
                   lut:Lut,               # the rule
                   rest:Image.Image|None, # what to add, 128 for nothing; any size
+                  in_place:bool=False,   # write the result into `photo`: saves time and memory
                  ) -> Image.Image:       # the size of `photo`, mode `RGB`
     "Apply a LUT and add an enlarged rest, strip by strip."
     photo = photo if photo.mode == "RGB" else photo.convert("RGB")
-    result = Image.new("RGB", photo.size)
+    result = photo if in_place else Image.new("RGB", photo.size)
     def _work(top):
         bottom = min(top + _STRIP_ROWS, photo.height)
         result.paste(_strip(photo, lut, rest, top, bottom), (0, top))
@@ -143,6 +144,7 @@ def enhance_fullres(photo:Image.Image,           # any size
                     strength:float=1.,           # of the edit; 0 gives the photo back
                     smoothness:float=SMOOTHNESS, # of the LUT
                     rest:float=1.,               # share of what the LUT leaves unsaid that is added, [0,1]
+                    in_place:bool=False,         # write the result into `photo`: saves time and memory
                    ) -> Image.Image:             # the size of `photo`, mode `RGB`
     "Carry the edit `delta` of the small photo over to the full-size one."
     if delta.shape != source.shape: raise ValueError(f"delta is {tuple(delta.shape)}, source {tuple(source.shape)}")
@@ -150,4 +152,4 @@ def enhance_fullres(photo:Image.Image,           # any size
     source, delta = source.detach().cpu().float(), delta.detach().cpu().float()
     enhanced = (source + strength*delta).clamp(0, 1)
     lut = fit_lut(source, enhanced, smoothness=smoothness)
-    return apply_fullres(photo, lut, _rest(lut, source, enhanced, rest))
+    return apply_fullres(photo, lut, _rest(lut, source, enhanced, rest), in_place)
