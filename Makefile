@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev
 readme: $(VENV)/.installed-dev # README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py
 
-model_card: $(VENV)/.installed-dev # the packaged model's card from its config and nbs/results/quick.json
+model_card: $(VENV)/.installed-dev # the packaged model's card from its config and nbs/results/{quick,rest}.json
 	$(BIN)/python tools/model_card.py
 
 $(VENV)/.installed: setup.py settings.ini pyproject.toml | $(BIN)/python

@@ -9,22 +9,19 @@ the mean over all looks goes into the packaged model's config.json.
 import json, sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pienet_nb.core import photo_files, read_photo, replacing, to_tensor
 from pienet_nb.data import degrade
 from pienet_nb.enhancer import PieModel
-from pienet_nb.evaluation import as_applied, enhance_many, own_vectors, provenance, save_results
+from pienet_nb.evaluation import _spread, as_applied, enhance_many, own_vectors, provenance, save_results
 from pienet_nb.losses import psnr
 from pienet_nb.styles import classical_looks, lut_looks, simulated_retouchers
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT/"pienet_nb/model"
 SHARES = {"0": 0., "0.5": 0.5, "1": 1.}
-
-def spread(values):
-    values = torch.tensor(values)
-    return {"mean": values.mean().item(), "std": values.std().item(), "n": len(values)}
 
 @torch.inference_mode()
 def measure(model, photos, looks, preferred, queries):
@@ -40,7 +37,7 @@ def measure(model, photos, looks, preferred, queries):
             for key, share in SHARES.items():
                 model.config["rest"] = share
                 found[key] += psnr(as_applied(model, source, enhanced), references).tolist()
-    return {condition: {key: spread(values) for key, values in part.items()} for condition, part in scores.items()}
+    return {condition: {key: _spread(np.array(values)) for key, values in part.items()} for condition, part in scores.items()}
 
 def main(photo_folder, lut_folder):
     model = PieModel.load(MODEL)

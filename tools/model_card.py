@@ -1,6 +1,6 @@
-"""Write pienet_nb/model/MODEL_CARD.md from the model's config.json and nbs/results/quick.json: `make model_card`.
+"""Write pienet_nb/model/MODEL_CARD.md from the model's config.json, nbs/results/quick.json and rest.json: `make model_card`.
 
-The prose is here, the numbers are in those two files.
+The prose is here, the numbers are in those three files.
 """
 import json
 from pathlib import Path
