@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['MAX_PIL_SIZE', 'Look', 'Lut', 'lut_looks', 'expose', 'white_balance_gains', 'tone_curve', 'saturate', 'split_tone',
-           'Parametric', 'pair_histogram', 'ldr_curve', 'LDR', 'CLAHE', 'classical_looks', 'Retoucher',
+           'Parametric', 'pair_histogram', 'ldr_curve', 'ValueCurve', 'LDR', 'CLAHE', 'HistogramEqualisation',
+           'agcwd_curve', 'AGCWD', 'MSRCR', 'Retinex', 'LIME', 'WVM', 'RLM', 'classical_looks', 'Retoucher',
            'simulated_retouchers', 'built_in_looks']
 
 # %% ../nbs/01_styles.ipynb #6b5ab2c6
-import math, os, random, re
+import functools, math, os, random, re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch, store_attr
 from PIL import Image, ImageFilter
-from skimage.exposure import equalize_adapthist
+from skimage.exposure import cumulative_distribution, equalize_adapthist
 from torch import Tensor
 
 from .core import (PieNetError, linear_to_srgb, luminance, open_photo, replacing, seed_from,
@@ -321,18 +322,19 @@ def ldr_curve(pair_counts:np.ndarray, # (256,256), as `pair_histogram` gives it
     return np.append(0, steps.cumsum()/steps.sum())
 
 # %% ../nbs/01_styles.ipynb #1519755f
-class LDR(Look):
-    "Contrast enhancement by layered difference representation; the ratios of the channels stay."
-    def __init__(self, alpha:float=2.5, # weight of the layers, see `ldr_curve`
-                 name:str="ldr"):
-        store_attr()
+class ValueCurve(Look):
+    "One curve for the V of a photo; a subclass finds it in `curve`. The ratios of the channels stay."
+    def curve(self, levels:np.ndarray, # V in 8 bits, (h,w)
+             ) -> np.ndarray:          # (256,) in [0,1], rising
+        "The new value of each level."
+        raise NotImplementedError
 
     def apply(self, image): return torch.cat([self._one(photo) for photo in image.split(1)])
 
     def _one(self, photo:Tensor) -> Tensor: # (1,3,h,w)
         value = photo.amax(1, keepdim=True).clamp(0, 1)
         levels = value[0, 0].detach().mul(255).round().byte().cpu().numpy()
-        curve = torch.from_numpy(ldr_curve(pair_histogram(levels), self.alpha)).to(photo)
+        curve = torch.from_numpy(self.curve(levels)).to(photo)
         low = (value.detach()*255).long().clamp_max(254)
         new_value = torch.lerp(curve[low], curve[low + 1], value*255 - low)
         return photo*(new_value/value.clamp_min(1/1024))
@@ -340,12 +342,20 @@ class LDR(Look):
     def apply_pil(self, image):
         pixels = np.array(image)
         value = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
-        curve = ldr_curve(pair_histogram(value), self.alpha)
-        ratio = (curve*255/np.arange(256).clip(1)).astype(np.float32)
+        ratio = (self.curve(value)*255/np.arange(256).clip(1)).astype(np.float32)
         for start in range(0, len(pixels), 256):
             rows = slice(start, start + 256)
             pixels[rows] = (pixels[rows]*ratio[value[rows], None] + 0.5).clip(0, 255)
         return Image.fromarray(pixels)
+
+# %% ../nbs/01_styles.ipynb #a1c0de03
+class LDR(ValueCurve):
+    "Contrast enhancement by layered difference representation."
+    def __init__(self, alpha:float=2.5, # weight of the layers, see `ldr_curve`
+                 name:str="ldr"):
+        store_attr()
+
+    def curve(self, levels): return ldr_curve(pair_histogram(levels), self.alpha)
 
 # %% ../nbs/01_styles.ipynb #2e5f441a
 def _lightness(light:Tensor) -> Tensor: # both in [0,1]
@@ -374,9 +384,201 @@ class CLAHE(Look):
         ratio = _light_of(equalised[None, None])/luminance(light).clamp_min(1e-4)
         return linear_to_srgb(light*ratio)
 
-def classical_looks() -> dict[str,Look]: # by name
+# %% ../nbs/01_styles.ipynb #a1c0de05
+class HistogramEqualisation(ValueCurve):
+    "Equalisation of the histogram of V."
+    def __init__(self, name:str="he"): store_attr()
+
+    def curve(self, levels):
+        if levels.min() == levels.max(): return np.linspace(0, 1, 256)
+        share, level = cumulative_distribution(levels, nbins=256)
+        return np.interp(np.arange(256), level, share)
+
+# %% ../nbs/01_styles.ipynb #a1c0de09
+def agcwd_curve(counts:np.ndarray, # (256,): pixels at each level of V
+                alpha:float=0.5,   # in [0,1]; 1 takes the counts as they are
+               ) -> np.ndarray:    # (256,) in [0,1]
+    "Adaptive gamma correction with weighting distribution (Huang, Cheng and Chiu, 2013)."
+    p = counts/counts.sum()
+    if p.max() == p.min(): p_w = p
+    else: p_w = p.max()*((p - p.min())/(p.max() - p.min()))**alpha
+    c_w = (p_w.cumsum()/p_w.sum()).clip(0, 1)
+    brightest = max(np.flatnonzero(counts).max(), 1)
+    level = np.arange(256).clip(0, brightest)
+    return brightest/255*(level/brightest)**(1 - c_w)
+
+class AGCWD(ValueCurve):
+    "Adaptive gamma correction of V with weighting distribution."
+    def __init__(self, alpha:float=0.5, # see `agcwd_curve`
+                 name:str="agcwd"):
+        store_attr()
+
+    def curve(self, levels): return agcwd_curve(np.bincount(levels.ravel(), minlength=256), self.alpha)
+
+# %% ../nbs/01_styles.ipynb #a1c0de0d
+def _gaussian_blur(picture:Tensor, # (...,h,w)
+                   sigma:float,    # standard deviation in pixels
+                  ) -> Tensor:
+    "Blur with a Gaussian; at the border it is renormalised."
+    def weights(n):
+        place = torch.arange(n, dtype=picture.dtype, device=picture.device)
+        return torch.softmax(-(place[:, None] - place).square()/(2*sigma**2), -1)
+    height, width = picture.shape[-2:]
+    return weights(height) @ picture @ weights(width).T
+
+def _at_most(picture:Tensor, # (b,c,h,w)
+             size:int,       # longest side
+            ) -> Tensor:
+    "`picture`, made smaller by area averages where a side is longer than `size`."
+    scale = size/max(picture.shape[-2:])
+    if scale >= 1: return picture
+    return F.interpolate(picture, [max(1, round(side*scale)) for side in picture.shape[-2:]], mode="area")
+
+# %% ../nbs/01_styles.ipynb #a1c0de10
+class MSRCR(Look):
+    "Multi-scale retinex with colour restoration (Jobson, Rahman and Woodell, 1997)."
+    def __init__(self, scales:tuple=(15, 80, 250), # of the surround, in pixels of a 512-pixel photo
+                 alpha:float=125., beta:float=46., # of the colour restoration
+                 n_sigma:float=2.,                 # standard deviations on each side that fill [0,1]
+                 name:str="msrcr"):
+        store_attr()
+
+    def apply(self, image): return torch.cat([self._one(photo) for photo in image.split(1)])
+
+    @torch.no_grad()
+    def _one(self, photo:Tensor) -> Tensor: # (1,3,h,w)
+        light = photo.clamp(0, 1)*255 + 1                                                # I
+        small, surround = _at_most(light, 512), 0
+        for scale in self.scales:
+            sigma = scale/math.sqrt(2)*max(small.shape[-2:])/512
+            surround = surround + _gaussian_blur(small, sigma).log_()/len(self.scales)
+        if small is not light: surround = F.interpolate(surround, photo.shape[-2:], mode="bilinear")
+        colour = self.beta*torch.log(self.alpha*light/light.sum(1, keepdim=True))       # C
+        retinex = light.log_().sub_(surround).mul_(colour)                               # C M
+        spread, mean = torch.std_mean(retinex, correction=0)
+        if spread < 0.01: return photo
+        return (retinex - (mean - self.n_sigma*spread))/(2*self.n_sigma*spread)
+
+# %% ../nbs/01_styles.ipynb #a1c0de14
+@functools.lru_cache(8)
+def _differences(height:int, width:int): # sparse, (2·height·width, height·width)
+    "The matrix D: differences of neighbours, to the right and then downwards."
+    from scipy.sparse import diags, eye, kron, vstack
+    def along(n): return eye(n, k=1) - diags(np.append(np.ones(n - 1), 0))
+    return vstack([kron(eye(height), along(width)), kron(along(height), eye(width))], format="csr")
+
+def _smoothed(a, # pull towards the data, a number or (n,); above 0
+              target:np.ndarray,     # right side of the equation, (n,)
+              w, D,                  # weight of the differences, a number or (2n,), and their matrix
+              start:np.ndarray,      # where to begin, (n,)
+             ) -> np.ndarray:        # (n,)
+    "Solve (diag(a) + Dᵀ diag(w) D) x = target."
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import cg
+    pixels, edges = np.ones(D.shape[1]), np.ones(D.shape[0])
+    matrix = diags(a*pixels) + D.T @ diags(w*edges) @ D
+    return cg(matrix, target, x0=start, rtol=1e-4, maxiter=5000, M=diags(1/matrix.diagonal()))[0]
+
+# %% ../nbs/01_styles.ipynb #a1c0de17
+class Retinex(Look):
+    "Brightens the light L of V = R·L; a subclass says in `decompose` how V is split."
+    power, working_size = 1/2.2, 512 # L is raised to this power; pixels on the longer side
+
+    def decompose(self, value:np.ndarray, # V in [1/255,1], (h,w)
+                 ) -> tuple[np.ndarray, np.ndarray]: # R and L, (h,w)
+        "Reflectance and light."
+        raise NotImplementedError
+
+    def apply(self, image): return torch.cat([self._one(photo) for photo in image.split(1)])
+
+    def _one(self, photo:Tensor) -> Tensor: # (1,3,h,w)
+        value = photo.detach().amax(1, keepdim=True).clamp(1/255, 1)
+        small = _at_most(value, self.working_size)[0, 0].double().cpu().numpy()
+        reflectance, light = self.decompose(small)
+        gain = torch.from_numpy(reflectance*light**self.power/small).to(photo)[None, None]
+        if gain.shape != value.shape: gain = F.interpolate(gain, value.shape[-2:], mode="bilinear")
+        return photo*torch.minimum(gain, 1/value)
+
+# %% ../nbs/01_styles.ipynb #a1c0de1a
+class LIME(Retinex):
+    "Low-light enhancement by an illumination map (Guo, Li and Ling, 2017), without its denoising."
+    def __init__(self, alpha:float=0.15, # strength of the smoothing
+                 gamma:float=0.8,        # in [0,1]: 0 does nothing, 1 takes all of the light out
+                 sigma:float=2.,         # of the weights, in pixels
+                 name:str="lime"):
+        store_attr()
+        self.power = 1 - gamma
+
+    def decompose(self, value):
+        D, guess, epsilon = _differences(*value.shape), value.ravel(), 1e-3              # D, T̂, ε
+        difference = D @ guess
+        average = _gaussian_blur(torch.from_numpy(difference.reshape(2, *value.shape)), self.sigma)
+        W = 1/(average.numpy().ravel().__abs__() + epsilon)
+        T = _smoothed(1., guess, self.alpha*W/(np.abs(difference) + epsilon), D, guess)
+        T = T.reshape(value.shape).clip(1/255, 1)
+        return value/T, T
+
+# %% ../nbs/01_styles.ipynb #a1c0de1d
+def _shrink(numbers:np.ndarray, threshold:float) -> np.ndarray:
+    "Towards zero by `threshold`: the answer to min |x|·2·threshold + (x - numbers)²."
+    return np.sign(numbers)*np.maximum(np.abs(numbers) - threshold, 0)
+
+class WVM(Retinex):
+    "The weighted variational model for reflectance and illumination (Fu et al., 2016)."
+    def __init__(self, c1:float=0.01, c2:float=0.1, # weights of reflectance and light
+                 lambda_:float=1.,                  # of the split
+                 n_rounds:int=10,                   # at most
+                 name:str="wvm"):
+        store_attr()
+
+    def decompose(self, value):
+        D, c, s = _differences(*value.shape), self.c1*self.lambda_, np.log(255*value.ravel())
+        start = _gaussian_blur(torch.from_numpy(value*255), max(value.shape)/50).log().numpy().ravel()
+        l = np.maximum(start, s)
+        r, b = s - l, 0
+        for _ in range(self.n_rounds):
+            before, R, L = r, np.tile(np.exp(r), 2), np.tile(np.exp(l), 2)
+            d = _shrink(R*(D @ r) + b, 1/(2*self.lambda_))
+            r = np.minimum(_smoothed(1., s - l + c*(D.T @ (R*(d - b))), c*R**2, D, r), 0)
+            b = b + R*(D @ r) - d
+            l = np.maximum(_smoothed(1., s - r, self.c2*L**2, D, l), s)
+            if np.linalg.norm(r - before) <= 0.01*np.linalg.norm(before): break
+        return np.exp(r).reshape(value.shape), np.exp(l).reshape(value.shape).clip(1, 255)/255
+
+# %% ../nbs/01_styles.ipynb #a1c0de20
+class RLM(Retinex):
+    "The robust retinex model with a map of noise (Li et al., 2018)."
+    def __init__(self, beta:float=0.05, omega:float=0.01, delta:float=1., # of light, reflectance, noise
+                 amplify:float=10., sigma:float=10/255, epsilon:float=0.01, # of G: λ, σ, ε
+                 n_rounds:int=20,                                           # at most
+                 name:str="rlm"):
+        store_attr()
+
+    def wanted_differences(self, difference:np.ndarray) -> np.ndarray: # G
+        "The photo's differences, weak ones amplified, the weakest taken for noise."
+        kept = difference*(np.abs(difference) >= self.epsilon)
+        return (1 + self.amplify*np.exp(-np.abs(kept)/self.sigma))*kept
+
+    def decompose(self, value):
+        D, i = _differences(*value.shape), value.ravel()
+        pull, mu = self.omega*(D.T @ self.wanted_differences(D @ i)), 1.
+        r, l, n, t, z = np.ones_like(i), i, 0, np.zeros(2*i.size), np.zeros(2*i.size)
+        for _ in range(self.n_rounds):
+            before = r, l
+            r = _smoothed(l**2, l*(i - n) + pull, self.omega, D, r)
+            l = _smoothed(2*r**2, 2*r*(i - n) + mu*(D.T @ (t - z/mu)), mu, D, l)
+            n, difference = (i - r*l)/(1 + self.delta), D @ l
+            t = _shrink(difference + z/mu, self.beta/mu)
+            z, mu = z + mu*(difference - t), 1.5*mu
+            change = [np.linalg.norm(now - was)/np.linalg.norm(was) for now, was in zip((r, l), before)]
+            if min(change) < 1e-3: break
+        return r.reshape(value.shape).clip(0), l.reshape(value.shape).clip(1/255, 1)
+
+# %% ../nbs/01_styles.ipynb #a1c0de22
+def classical_looks() -> dict[str,Look]: # eight, by name
     "Published enhancement algorithms."
-    return {look.name: look for look in (LDR(), CLAHE())}
+    looks = LDR(), WVM(), RLM(), CLAHE(), HistogramEqualisation(), AGCWD(), LIME(), MSRCR()
+    return {look.name: look for look in looks}
 
 # %% ../nbs/01_styles.ipynb #6fc84a3d
 class Retoucher(Look):
