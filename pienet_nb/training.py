@@ -41,6 +41,7 @@ class Config:
     triplet_steps: int = 25_000
     triplet_lr: float = 1e-4
     margin: float = 0.2            # α
+    squared: bool = False          # squared distance in the triplet loss
     bs: int = 8                    # stage 2
     steps: int = 100_000
     lr: float = 1e-4
@@ -206,7 +207,7 @@ def stage_1(config:Config, train:StyledPhotos, valid:StyledPhotos, folder:Path,
     embed = style_embedding(weights, some)
     dls = styled_dls(TripletBatches(train, config.triplet_bs, config.steps_per_epoch, config.image_size, config.seed),
                      TripletBatches(valid, config.triplet_bs, 10, config.image_size, seed=0), device)
-    learn = embed_learner(dls, embed, config.margin, wd=config.wd, checkpoint=folder/"embed.pt")
+    learn = embed_learner(dls, embed, config.margin, config.squared, wd=config.wd, checkpoint=folder/"embed.pt")
     fit(learn, _n_epochs(config.triplet_steps, config), config.triplet_lr, config.one_cycle)
     return learn
 
@@ -234,7 +235,7 @@ def _n_epochs(steps:int, config:Config) -> int: return max(1, round(steps/config
 def train(config:Config,
           photos,                       # a folder or list of finished photos, or a `PairedFolder`
           folder:str|Path,              # the run's folder; the model is in `<folder>/model`
-          looks:dict[str, Look]|None=None, # for finished photos: name → look
+          looks:dict[str, Look]|None=None, # name → look; of a `PairedFolder`, further styles made from its sources
           held_out:list[str]=(),        # names of looks that are kept for tests; only recorded
           weights:str|Path|bool=False,  # ImageNet weights of the embedding network
           device:str|None=None,
@@ -270,7 +271,7 @@ def _files_and_split(photos) -> tuple[dict, list[str], list[str]]: # files by id
     return files, *split_ids(list(files))
 
 def _styled(photos, files:dict, ids:list[str], looks:dict|None, size:int) -> StyledPhotos:
-    if isinstance(photos, PairedFolder): return StyledPhotos.from_folder(photos, size, ids)
+    if isinstance(photos, PairedFolder): return StyledPhotos.from_folder(photos, size, ids, looks)
     return StyledPhotos.from_looks([files[i] for i in ids], ids, looks, size)
 
 def _hours(*learners:Learner) -> float:
@@ -291,8 +292,8 @@ def source_commit() -> str:
 def pienet_train(out:Param("folder of the run; start again with the same to go on", str)="pienet_run",
                  config:Param("small (a laptop) or paper (a GPU)", str, choices=list(CONFIGS))="small",
                  photos:Param("folder of finished photos", str)=None,
-                 looks:Param("folder of .cube files and HaldCLUTs", str)=None,
-                 pairs:Param("paired folder, instead of photos and looks", str)=None,
+                 looks:Param("folder of .cube files and HaldCLUTs; with --pairs, further styles", str)=None,
+                 pairs:Param("paired folder, instead of photos", str)=None,
                  weights:Param("ResNet-18 ImageNet weights: a .safetensors file, or 'download'", str)=None,
                  share:Param("make only this share of the steps", float)=1.,
                  seed:int=42):
@@ -301,7 +302,7 @@ def pienet_train(out:Param("folder of the run; start again with the same to go o
     chosen = CONFIGS[config]
     n_steps = {name: round(getattr(chosen, name)*share) for name in ("triplet_steps", "steps")}
     chosen = replace(chosen, seed=seed, **n_steps)
-    made, held_out = (None, []) if pairs else training_looks(looks)
+    made, held_out = (None, []) if pairs and not looks else training_looks(looks)
     start = True if weights == "download" else weights or False
     model = train(chosen, PairedFolder(pairs) if pairs else photos, out, made, held_out, start)
     print(f"model {model.model_id} is in {Path(out)/'model'}")
