@@ -125,11 +125,16 @@ def from_looks(cls:StyledPhotos, photos:list,   # finished photos: files or PIL 
 def from_folder(cls:StyledPhotos, pairs:PairedFolder, # real sources and references
                 size:int,                # side of the squares
                 ids:list[str]|None=None, # only these photos
+                looks:dict|None=None,    # further styles made from the sources: name → look, as in `from_looks`
                ) -> StyledPhotos:
-    "Read a paired folder."
-    ids = pairs.ids if ids is None else list(ids)
-    def _read(style): return _to_bytes(to_tensor([read_photo(pairs.file(style, i), size) for i in ids]))
-    return cls(ids, pairs.styles, _read("source")[None], torch.stack([_read(s) for s in pairs.styles]))
+    "Read a paired folder; `looks` of its sources are styles beside those of the folder."
+    ids, looks = pairs.ids if ids is None else list(ids), looks or {}
+    if twice := sorted(set(pairs.styles) & set(looks)):
+        raise PieNetError(f"{pairs.root} has a style named {twice[0]}, like one of the looks; rename its folder.")
+    def _read(style): return to_tensor([read_photo(pairs.file(style, i), size) for i in ids])
+    source = _read("source")
+    references = [_to_bytes(_read(s)) for s in pairs.styles] + [_to_bytes(look(source)) for look in looks.values()]
+    return cls(ids, [*pairs.styles, *looks], _to_bytes(source)[None], torch.stack(references))
 
 # %% ../nbs/00_data.ipynb #a62bf3f1
 class Batches:
