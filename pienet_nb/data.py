@@ -66,12 +66,17 @@ def tile(rows:list[Tensor],  # each (b,3,h,w), the same shape
 # %% ../nbs/00_data.ipynb #a6319e9d
 class PairedFolder:
     "`<root>/source/<id>.jpg` and `<root>/<style>/<id>.jpg`; splits by `train.txt`, `test.txt` or by name."
-    def __init__(self, root:str|Path): # the folder that holds `source`
+    def __init__(self, root:str|Path,        # the folder that holds `source`
+                 styles:list[str]|None=None, # only these; None takes every folder beside it
+                ):
         self.root = Path(root)
         if not (self.root/"source").is_dir():
             raise PieNetError(f"{root} has no folder named source; put the untouched photos there.")
         self._files = {folder.name: {p.stem: p for p in photo_files(folder)}
-                       for folder in sorted(self.root.iterdir()) if folder.is_dir() and any(folder.iterdir())}
+                       for folder in sorted(self.root.iterdir()) if folder.is_dir() and any(folder.iterdir())
+                       and (styles is None or folder.name in ("source", *styles))}
+        if missing := set(styles or []) - set(self._files):
+            raise PieNetError(f"{root} has no folder named {min(missing)} with pictures; add it.")
         self.styles = [name for name in self._files if name != "source"] # folder names, sorted
         if not self.styles: raise PieNetError(f"{root} has no folder beside source; add one for each style.")
         missing = {i for i in self._files["source"] if any(i not in self._files[s] for s in self.styles)}
