@@ -36,7 +36,7 @@ from .training import CONFIGS, Config, train
 from .tsne import style_map
 from .users import EXPERTS, UserBenchmark, paper_benchmark
 
-# %% ../nbs/12_paper.ipynb #da2d0642
+# %% ../nbs/12_paper.ipynb #7f695ceb
 class Journal:
     "The finished pieces of a long run, on disk until the run is complete."
     def __init__(self, out:str|Path|None, # the results file; None keeps nothing
@@ -44,12 +44,14 @@ class Journal:
                 ):
         self.path, self.done = out and Path(f"{out}.part"), {}
         head, *lines = self._lines() or [None]
-        if self.path and head != json.loads(json.dumps(settings)): self._append(settings, "w")
-        else: self.done = dict(lines)
+        if head == json.loads(json.dumps(settings)): self.done = dict(lines)
+        if self.path: # written anew, without a line that was cut off
+            self._append(settings, "w")
+            for line in self.done.items(): self._append(line)
 
     def _lines(self) -> list:
         if not (self.path and self.path.exists()): return []
-        complete = self.path.read_text(encoding="utf-8").split("\n")[:-1] # a line that was cut off has no end
+        complete = self.path.read_text(encoding="utf-8").split("\n")[:-1] # what was cut off has no end of line
         return [json.loads(line) for line in complete]
 
     def _append(self, line, mode:str="a"):
