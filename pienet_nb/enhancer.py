@@ -49,7 +49,7 @@ class Encoder(nn.Module):
             nn.Sequential(ResidualBlock(n_in, n_in), ResidualBlock(n_in, n_in), conv_norm_relu(n_in, n_out, stride=2))
             for n_in, n_out in zip(channels, channels[1:]))
 
-    def forward(self, source:Tensor) -> tuple[list[Tensor], Tensor]: # skips (feature_0, 2, 4, 6), pooled (b,8·width,1,1)
+    def forward(self, source:Tensor) -> tuple[list[Tensor], Tensor]: # features 0, 2, 4, 6; pooled (b,8·width,1,1)
         features = [self.stem(2*source - 1)]
         for stage in self.stages: features.append(stage(features[-1]))
         return features[:-1], features[-1].mean((2, 3), keepdim=True)
@@ -153,7 +153,7 @@ class PieModel:
     @property
     def image_size(self) -> int: return self.config["image_size"] # side of the square the networks look at
     @property
-    def rest(self) -> float: return self.config.get("rest", 1.) # share of the rest that is added at full size (08_fullres)
+    def rest(self) -> float: return self.config.get("rest", 1.) # share of the rest added at full size (08_fullres)
     @property
     def model_id(self) -> str:
         return self.config.get("model_id") or _model_id(_stored(self.embed), _stored(self.enhancer))
@@ -178,7 +178,8 @@ def load(cls:PieModel, folder:str|Path) -> PieModel: # both networks in eval mod
         config = json.loads((folder/"config.json").read_text())
         if config["format_version"] > FORMAT_VERSION:
             raise PieNetError(f"The model in {folder} was made by a newer version; update pienet_nb.")
-        model = cls(config, StyleEmbedding(), PieNet(config["width"], config.get("encoder", "plain")), load_file(folder/"styles.safetensors"))
+        pienet = PieNet(config["width"], config.get("encoder", "plain"))
+        model = cls(config, StyleEmbedding(), pienet, load_file(folder/"styles.safetensors"))
         for name in "embed", "enhancer":
             getattr(model, name).load_state_dict(load_file(folder/f"{name}.safetensors"))
             getattr(model, name).eval().requires_grad_(False)

@@ -140,14 +140,9 @@ def enhance_many(model:PieModel,
                  batch_size:int=8,
                 ) -> Tensor:       # enhanced, clipped to [0,1], (n,3,s,s)
     "One photo enhanced with each of `vectors`; the encoder runs once."
-    results = []
-    skips, pooled = model.enhancer.encoder(source)
-    for part in vectors.split(batch_size):
-        features = pooled.expand(len(part), -1, -1, -1)
-        for pub, skip in zip(model.enhancer.pubs, reversed(skips)):
-            features = pub(features, part, skip.expand(len(part), -1, -1, -1))
-        results.append((source + features.float()).clamp(0, 1))
-    return torch.cat(results)
+    encoded, size = model.enhancer.encoder(source), source.shape[-2:]
+    return torch.cat([(source + model.enhancer.decode(*encoded, part, size)).clamp(0, 1)
+                      for part in vectors.split(batch_size)])
 
 # %% ../nbs/10_evaluation.ipynb #2b6e81f4
 def as_applied(model:PieModel,

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PAPER', 'PAPER_512', 'SMALL', 'PAPER_SMALL', 'PAPER_TINY', 'CONFIGS', 'CROP_MARGIN', 'Config', 'StyleVectors',
            'embed_all', 'VectorNoise', 'StyleMeasure', 'LossPart', 'Enhancement', 'pie_learner', 'film_stock',
-           'split_looks', 'training_looks', 'stage_1', 'stage_2', 'train', 'source_commit', 'pienet_train']
+           'split_looks', 'training_looks', 'stage_1', 'stage_2', 'train', 'source_commit', 'part_of', 'pienet_train']
 
 # %% ../nbs/06_training.ipynb #38fdbc53
-import subprocess
+import json, subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,13 +22,14 @@ from fastcore.script import Param, store_true
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .core import PieNetError, command, photo_files
+from .core import PieNetError, command, photo_files, replacing
 from .data import PairBatches, PairedFolder, StyledPhotos, TripletBatches, split_ids, styled_dls
 from .embed import StyleEmbedding, style_embedding
 from .enhancer import PieModel, PieNet
 from .losses import PieLoss, psnr, ssim
 from .styles import Look, built_in_looks, classical_looks, lut_looks, simulated_retouchers
-from .triplet import Autocast, ChannelsLast, Checkpoint, SetEpoch, embed_learner, fit, load_state
+from .triplet import (Autocast, ChannelsLast, Checkpoint, SetEpoch, TensorBoardLog, embed_learner, fit,
+                               load_state)
 from .users import EXPERTS, paper_benchmark, random_presets
 
 # %% ../nbs/06_training.ipynb #98d3ccfd
@@ -84,7 +85,7 @@ class StyleVectors:
         "The mean embedding of some other photos in the style, on the unit sphere."
         n, (low, high) = self.embeddings.shape[1], self.n_preferred
         high = min(high, n - 1)
-        offset = 1 + torch.rand(len(style), n - 1, generator=rng).argsort(1)[:, :high]   # never 0: never the photo itself
+        offset = 1 + torch.rand(len(style), n - 1, generator=rng).argsort(1)[:, :high] # never 0, the photo itself
         count = torch.randint(low, high + 1, (len(style), 1), generator=rng)
         chosen = (torch.arange(high) < count).float()[..., None]
         preferred = self.embeddings[style[:, None], (photo[:, None] + offset) % n]
@@ -189,21 +190,25 @@ CROP_MARGIN = 9/8 # pictures are kept larger by this factor than the squares cut
 def stage_1(config:Config, train:StyledPhotos, valid:StyledPhotos, folder:Path,
             weights:str|Path|bool=False,  # ImageNet weights to start from, see `style_embedding`
             device:str="cpu",
+            cbs=(),                       # more callbacks
            ) -> Learner:
     "Train the embedding network and the preference vectors."
     torch.manual_seed(config.seed)
     embed = style_embedding(weights, _some_photos(train))
     dls = styled_dls(TripletBatches(train, config.triplet_bs, config.steps_per_epoch, config.image_size, config.seed),
-                     TripletBatches(valid, config.triplet_bs, 10, config.image_size, seed=0), device)
-    learn = embed_learner(dls, embed, config.margin, config.squared, wd=config.wd, checkpoint=folder/"embed.pt")
+                     TripletBatches(valid, config.triplet_bs, _n_valid(10, config), config.image_size, seed=0), device)
+    learn = embed_learner(dls, embed, config.margin, config.squared, wd=config.wd,
+                          checkpoint=folder/"embed.pt", cbs=cbs)
     fit(learn, _n_epochs(config.triplet_steps, config), config.triplet_lr, config.one_cycle)
     return learn
 
+# %% ../nbs/06_training.ipynb #9c14e7a3
 def stage_2(config:Config, train:StyledPhotos, valid:StyledPhotos, folder:Path,
             embed:StyleEmbedding,         # frozen
             table:Tensor,                 # preference vectors, (k,512)
             weights:str|Path|bool=False,  # ImageNet weights for an encoder that is a ResNet-18
             device:str="cpu",
+            cbs=(),                       # more callbacks
            ) -> Learner:
     "Train the enhancer; at the end the Learner has the best weights."
     torch.manual_seed(config.seed)
@@ -212,15 +217,18 @@ def stage_2(config:Config, train:StyledPhotos, valid:StyledPhotos, folder:Path,
     embeddings = [embed_all(embed, photos) if config.photo_vectors else None for photos in (train, valid)]
     vectors = [StyleVectors(table, e, config.photo_vectors) for e in embeddings]
     batches = [PairBatches(photos, config.bs, n, config.image_size, seed, vectors=v)
-               for photos, v, n, seed in ((train, vectors[0], config.steps_per_epoch, config.seed), (valid, vectors[1], 20, 0))]
+               for photos, v, n, seed in ((train, vectors[0], config.steps_per_epoch, config.seed),
+                                          (valid, vectors[1], _n_valid(20, config), 0))]
     learn = pie_learner(styled_dls(*batches, device), pienet, embed, config.w_perceptual, config.w_tv,
-                        config.vector_noise, wd=config.wd, checkpoint=folder/"enhancer.pt")
+                        config.vector_noise, wd=config.wd, checkpoint=folder/"enhancer.pt", cbs=cbs)
     fit(learn, _n_epochs(config.steps, config), config.lr, config.one_cycle)
     learn.model.load_state_dict(load_state(learn.checkpoint.best_path))
     return learn
 
 # %% ../nbs/06_training.ipynb #784c2d33
 def _n_epochs(steps:int, config:Config) -> int: return max(1, round(steps/config.steps_per_epoch))
+
+def _n_valid(n:int, config:Config) -> int: return min(n, config.steps_per_epoch) # batches of a validation
 
 def _some_photos(photos:StyledPhotos) -> Tensor: # in every style, at most 256, for `restore_batchnorm`
     return photos.references[:, :: max(len(photos)//4, 1)].flatten(0, 1)[:256].float()/255
@@ -238,43 +246,55 @@ def train(config:Config,
           held_out:list[str]=(),        # names of looks that are kept for tests; only recorded
           weights:str|Path|bool=False,  # ImageNet weights of the embedding network
           device:str|None=None,
+          tensorboard:bool=False,       # event files in `<folder>/tensorboard` as well
          ) -> PieModel:
     "Both stages; goes on where an earlier run in `folder` was stopped."
     folder, commit = Path(folder), source_commit()
-    folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    files, train_ids, test_ids = _files_and_split(photos)
-    train_ids, valid_ids = split_ids(train_ids, 0.1, salt="valid")
-    if len(train_ids) < 2 or not valid_ids:
-        raise PieNetError(f"{len(train_ids) + len(valid_ids)} photos are too few to train on; give at least 30.")
-    data = _styled(photos, files, train_ids + valid_ids, looks, round(config.image_size*CROP_MARGIN))
-    train_photos, valid_photos = data.subset(train_ids), data.subset(valid_ids)
-    first = stage_1(config, train_photos, valid_photos, folder, weights, device)
+    logs = [[TensorBoardLog(folder/"tensorboard"/stage)] if tensorboard else [] for stage in ("embed", "enhancer")]
+    ids, data = _split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN))
+    _same_run(folder, asdict(config) | ids | {"styles": data.styles, "imagenet_start": bool(weights)})
+    parts = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")]
+    first = stage_1(config, *parts, folder, weights, device, logs[0])
     embed, vectors = first.model.embed, first.model.vectors.as_dict()
-    table = torch.stack(list(vectors.values())).cpu()
-    second = stage_2(config, train_photos, valid_photos, folder, embed, table, weights, device)
-    facts = {"config": asdict(config), "styles": data.styles, "train_photos": train_ids, "valid_photos": valid_ids,
-             "test_photos": test_ids, "held_out_looks": list(held_out),
-             "imagenet_start": bool(weights), "device": device, "commit": commit, "hours": round(_hours(first, second), 2),
+    second = stage_2(config, *parts, folder, embed, torch.stack(list(vectors.values())).cpu(), weights, device, logs[1])
+    facts = {"config": asdict(config), "styles": data.styles, **ids, "held_out_looks": list(held_out),
+             "imagenet_start": bool(weights), "device": device, "commit": commit,
+             "hours": round(_hours(first, second), 2),
              "history": {"embed": first.checkpoint.history, "enhancer": second.checkpoint.history}}
-    built_in = [name for name in built_in_looks() if name in vectors]
-    model = PieModel({"width": config.width, "encoder": config.encoder, "image_size": config.image_size,
-                      "rest": config.rest, "built_in": built_in, "training": facts}, embed.cpu().eval(), second.model.pienet.cpu().eval(), vectors)
-    model.config = model.save(folder/"model")
-    return model
+    return _save_model(config, embed, second.model.pienet, vectors, facts, folder/"model")
 
 # %% ../nbs/06_training.ipynb #9dd793de
-def _files_and_split(photos) -> tuple[dict, list[str], list[str]]: # files by id, ids for training, ids for tests
-    if isinstance(photos, PairedFolder): return {}, *photos.split()
-    files = {Path(p).stem: p for p in photo_files(photos)}
-    return files, *split_ids(list(files))
+def _split_and_styled(photos, looks:dict|None, size:int) -> tuple[dict, StyledPhotos]: # ids by part, all but the tests'
+    files = {} if isinstance(photos, PairedFolder) else {Path(p).stem: p for p in photo_files(photos)}
+    rest, test = photos.split() if isinstance(photos, PairedFolder) else split_ids(list(files))
+    train, valid = split_ids(rest, 0.1, salt="valid")
+    if len(train) < 2 or not valid: raise PieNetError(f"{len(rest)} photos are too few to train on; give at least 30.")
+    if isinstance(photos, PairedFolder): data = StyledPhotos.from_folder(photos, size, train + valid, looks)
+    else: data = StyledPhotos.from_looks([files[i] for i in train + valid], train + valid, looks, size)
+    return {"train_photos": train, "valid_photos": valid, "test_photos": test}, data
 
-def _styled(photos, files:dict, ids:list[str], looks:dict|None, size:int) -> StyledPhotos:
-    if isinstance(photos, PairedFolder): return StyledPhotos.from_folder(photos, size, ids, looks)
-    return StyledPhotos.from_looks([files[i] for i in ids], ids, looks, size)
+def _save_model(config:Config, embed:StyleEmbedding, pienet:PieNet, vectors:dict, facts:dict, folder:Path) -> PieModel:
+    built_in = [name for name in built_in_looks() if name in vectors]
+    model = PieModel({"width": config.width, "encoder": config.encoder, "image_size": config.image_size,
+                      "rest": config.rest, "built_in": built_in, "training": facts},
+                     embed.cpu().eval(), pienet.cpu().eval(), vectors)
+    model.config = model.save(folder)
+    return model
 
 def _hours(*learners:Learner) -> float:
     return sum(row["seconds"] for l in learners for row in l.checkpoint.history)/3600
+
+# %% ../nbs/06_training.ipynb #e9daf332
+def _same_run(folder:Path, settings:dict):
+    "Write down what a new run depends on; `PieNetError` if an earlier run in `folder` depended on something else."
+    path, settings = folder/"run.json", json.loads(json.dumps(settings))
+    folder.mkdir(parents=True, exist_ok=True)
+    began = json.loads(path.read_text()) if path.exists() else settings
+    other = [name for name in settings if began.get(name) != settings[name]]
+    if other: raise PieNetError(f"The run in {folder} began with other settings ({', '.join(other)}); "
+                                "go on with the same ones, or give another folder.")
+    with replacing(path) as beside: beside.write_text(json.dumps(settings, indent=1) + "\n")
 
 def source_commit() -> str:
     "The commit of the source that runs, `-dirty` if it was changed since; `unknown` outside a repository."
@@ -285,6 +305,14 @@ def source_commit() -> str:
         if not _git("ls-files"): return "unknown"   # an installed copy inside somebody else's repository
         return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").strip()
     except (OSError, subprocess.CalledProcessError): return "unknown"
+
+# %% ../nbs/06_training.ipynb #6ad27c19
+def part_of(config:Config,
+            share:float,    # of the steps, above 0
+           ) -> Config:
+    "The same run with fewer steps; at least three epochs in each stage, if there are three steps."
+    steps = {name: max(1, round(getattr(config, name)*share)) for name in ("triplet_steps", "steps")}
+    return replace(config, **steps, steps_per_epoch=min(config.steps_per_epoch, max(1, min(steps.values())//3)))
 
 # %% ../nbs/06_training.ipynb #cceb9b97
 def _chosen_looks(users:bool, looks, pairs) -> tuple[dict[str, Look]|None, list[str]]: # to train on, names held out
@@ -303,14 +331,14 @@ def pienet_train(out:Param("folder of the run; start again with the same to go o
                  weights:Param("ResNet-18 ImageNet weights: a .safetensors file, or 'download'", str)=None,
                  users:Param("train on the 20 known users of the paper's benchmark (01_users)", store_true)=False,
                  share:Param("make only this share of the steps", float)=1.,
+                 tensorboard:Param("event files in OUT/tensorboard as well", store_true)=False,
                  seed:int=42):
     "Train the embedding network and the enhancer; the model folder is OUT/model."
     if not (photos or pairs): raise PieNetError("There is nothing to train on; give --photos FOLDER or --pairs FOLDER.")
-    chosen = CONFIGS[config]
-    n_steps = {name: round(getattr(chosen, name)*share) for name in ("triplet_steps", "steps")}
-    chosen = replace(chosen, seed=seed, **n_steps)
+    chosen = replace(part_of(CONFIGS[config], share), seed=seed)
     made, held_out = _chosen_looks(users, looks, pairs)
     start = True if weights == "download" else weights or False
     known = EXPERTS[:-1] if users else None
-    model = train(chosen, PairedFolder(pairs, known) if pairs else photos, out, made, held_out, start)
+    model = train(chosen, PairedFolder(pairs, known) if pairs else photos, out, made, held_out, start,
+                  tensorboard=tensorboard)
     print(f"model {model.model_id} is in {Path(out)/'model'}")

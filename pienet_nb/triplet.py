@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PreferenceVectors', 'TripletModel', 'TripletLoss', 'triplet_accuracy', 'StyleAccuracy', 'SetEpoch', 'Autocast',
-           'ChannelsLast', 'Checkpoint', 'load_state', 'resume', 'fit', 'embed_learner']
+           'ChannelsLast', 'random_state', 'set_random_state', 'write_history', 'Checkpoint', 'load_state', 'resume',
+           'fit', 'TensorBoardLog', 'embed_learner']
 
 # %% ../nbs/03_triplet.ipynb #8328149d
-import time
+import csv, time
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -17,6 +18,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.optimizer import Adam
+from fastai.torch_core import to_device
 from fastcore.basics import store_attr
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -92,10 +94,10 @@ class Autocast(Callback):
     def before_batch(self):
         self._context = torch.autocast(self.xb[0].device.type, self.dtype)
         self._context.__enter__()
-    def after_loss(self): self._leave()
-    def after_batch(self): self._leave()
-    def after_cancel_batch(self): self._leave()
-    def _leave(self):
+    def after_loss(self): self.leave()
+    def after_batch(self): self.leave()
+    def after_cancel_batch(self): self.leave()
+    def leave(self):
         if self._context: self._context.__exit__(None, None, None); self._context = None
 
 class ChannelsLast(Callback):
@@ -106,24 +108,47 @@ class ChannelsLast(Callback):
         self.learn.xb = tuple(x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in self.xb)
     def after_fit(self): self.model.to(memory_format=torch.contiguous_format)
 
+# %% ../nbs/03_triplet.ipynb #3b0c5e71
+def random_state() -> dict[str, list[Tensor]]:
+    "The state of torch's random numbers, on the CPU and on every GPU."
+    return {"cpu": [torch.get_rng_state()], "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+def set_random_state(state:dict[str, list[Tensor]]): # from `random_state`
+    "Go on drawing where `state` was taken; on other GPUs than then, only on the CPU."
+    torch.set_rng_state(state["cpu"][0])
+    if len(state["cuda"]) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state["cuda"])
+
+def write_history(history:list[dict], # a row for each epoch, all with the same names
+                  path:str|Path,      # a .csv file; it is replaced
+                 ):
+    "The history of a run as a table."
+    with replacing(path) as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, list(history[0]))
+        table.writeheader(); table.writerows(history)
+
 # %% ../nbs/03_triplet.ipynb #606d7dbb
 class Checkpoint(Callback):
     "Save the whole state of training after each epoch; `resume` goes on from it."
     order, run_valid = 60, True # after the Recorder
-    def __init__(self, path:str|Path,        # the checkpoint file
+    def __init__(self, path:str|Path,        # the checkpoint file; the history as a table is beside it, as .csv
                  best:str|None=None,         # name of a measure of which more is better
-                ): self.path, self.best, self.history, self._trained = Path(path), best, [], False
+                ): self.path, self.best, self.history, self.mean_loss, self._trained = Path(path), best, [], None, False
+    def before_fit(self):
+        if self.mean_loss: self.recorder.smooth_loss.count, self.recorder.smooth_loss.val = self.mean_loss
     def before_batch(self): self._trained |= self.training
     def before_epoch(self): self._trained, self._start = False, time.perf_counter()
 
     def after_epoch(self):
         if not self._trained: return # an epoch that was skipped because it is done
-        row = dict(zip(self.recorder.metric_names, [self.epoch, *map(float, self.recorder.final_record)]))
-        self.history.append(row | {"seconds": time.perf_counter() - self._start})
+        row = {"epoch": self.epoch} | dict(zip(self.recorder.metric_names[1:], map(float, self.recorder.final_record)))
+        row |= {"lr": float(self.opt.hypers[-1]["lr"]), "seconds": time.perf_counter() - self._start}
+        self.history.append(row)
         if self.best and row[self.best] >= max(r[self.best] for r in self.history):
             self._save(self.best_path, self.model_state())
+        mean_loss = self.recorder.smooth_loss.count, self.recorder.smooth_loss.val
         self._save(self.path, {"model": self.model_state(), "opt": self._optimizer(), "history": self.history,
-                               "rng": torch.get_rng_state(), "epoch": self.epoch + 1})
+                               "rng": random_state(), "epoch": self.epoch + 1, "mean_loss": mean_loss})
+        write_history(self.history, self.path.with_suffix(".csv"))
 
     @property
     def best_path(self) -> Path: return self.path.with_suffix(".best" + self.path.suffix)
@@ -138,7 +163,7 @@ class Checkpoint(Callback):
 # %% ../nbs/03_triplet.ipynb #cfada9f0
 def load_state(path:str|Path) -> dict:
     "Read what `Checkpoint` wrote; plain values and tensors only."
-    try: return torch.load(path, weights_only=True)
+    try: return torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, UnpicklingError):
         raise PieNetError(f"The checkpoint {path} is damaged; delete it to start this stage again.") from None
 
@@ -148,9 +173,10 @@ def resume(learn:Learner) -> int: # the epoch to go on with; 0 without a checkpo
     if not checkpoint.path.exists(): return 0
     state = load_state(checkpoint.path)
     learn.model.load_state_dict(state["model"])
-    learn.create_opt(); learn.opt.load_state_dict(state["opt"])
-    torch.set_rng_state(state["rng"])
-    checkpoint.history = state["history"]
+    learn.create_opt(); learn.opt.load_state_dict(to_device(state["opt"], learn.dls.device))
+    set_random_state(state["rng"])
+    checkpoint.history, checkpoint.mean_loss = state["history"], state["mean_loss"]
+    write_history(checkpoint.history, checkpoint.path.with_suffix(".csv"))
     return state["epoch"]
 
 def fit(learn:Learner,
@@ -161,8 +187,31 @@ def fit(learn:Learner,
     "Train `n_epoch` epochs in all, from the checkpoint on if there is one."
     start = resume(learn) if hasattr(learn, "checkpoint") else 0
     if start >= n_epoch: return
-    if one_cycle: learn.fit_one_cycle(n_epoch, lr, start_epoch=start, reset_opt=not start)
-    else: learn.fit(n_epoch, lr, start_epoch=start, reset_opt=not start)
+    run = learn.fit_one_cycle if one_cycle else learn.fit
+    try: run(n_epoch, lr, start_epoch=start, reset_opt=not start)
+    finally: # fastai's events do not see the user's interruption
+        if hasattr(learn, "autocast"): learn.autocast.leave()
+
+# %% ../nbs/03_triplet.ipynb #c41e9b06
+class TensorBoardLog(Callback):
+    "The history of `Checkpoint` as scalars for TensorBoard, which has to be installed."
+    order, run_valid = 61, False # after the Checkpoint
+    def __init__(self, folder:str|Path): # of the event files
+        try: from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise PieNetError("TensorBoard is not installed; "
+                              "pip install 'pienet_nb[tensorboard]', or train without it.") from None
+        self.folder, self.new_writer = Path(folder), SummaryWriter
+    def before_fit(self):
+        self.writer, self.n_written = self.new_writer(str(self.folder), purge_step=0), 0
+        self._write_new()
+    def after_epoch(self): self._write_new()
+    def after_fit(self): self.writer.close()
+    def _write_new(self):
+        for row in self.checkpoint.history[self.n_written:]:
+            for name in row.keys() - {"epoch"}: self.writer.add_scalar(name, row[name], row["epoch"])
+        self.n_written = len(self.checkpoint.history)
+        self.writer.flush()
 
 # %% ../nbs/03_triplet.ipynb #3883b027
 def embed_learner(dls:DataLoaders,               # of `TripletBatches`

@@ -1,18 +1,19 @@
-"""Training as the paper sizes it: one step of each stage, and the memory that it needs."""
-import sys
+"""Training: a step of each stage at the paper's size, runs that are stopped and go on, and what they write down."""
+import csv, os, signal, subprocess, sys, time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 from fastai.callback.core import Callback
 
-from pienet_nb.core import sample_photos
+from pienet_nb.core import read_photo, sample_photos
 from pienet_nb.data import PairBatches, StyledPhotos, TripletBatches, styled_dls
 from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieNet
 from pienet_nb.styles import built_in_looks
 from pienet_nb.training import CONFIGS, StyleVectors, pie_learner
-from pienet_nb.triplet import embed_learner, fit
+from pienet_nb.triplet import TensorBoardLog, embed_learner, fit, load_state
 
 sys.path.insert(0, str(Path(__file__).parent)) # a fresh process imports this file by itself
 from peak_memory import in_process  # noqa: E402
@@ -66,3 +67,123 @@ def stage_2_step(name):
 def test_one_step_at_paper_size(step):
     _, peak = in_process(f"import sys; sys.path.insert(0, 'tests')\nfrom test_training import *\ntorch.manual_seed(0); {step}")
     assert peak < MEMORY
+
+# --- runs that are stopped and go on: everything is compared bit by bit
+
+class StopAt(Callback):
+    "The user's interruption inside an epoch."
+    order, run_valid = 70, False
+    def __init__(self, epoch, batch, event):
+        self.stop = epoch, batch
+        setattr(self, event, self._stop)
+    def _stop(self):
+        if (self.epoch, self.iter) == self.stop: raise KeyboardInterrupt
+
+def small_stage_1(path, cbs=()):
+    torch.manual_seed(1)
+    batches = [TripletBatches(PHOTOS, 6, n, 32, seed) for n, seed in ((4, 42), (2, 0))]
+    return embed_learner(styled_dls(*batches), StyleEmbedding(), wd=0.01, checkpoint=path, cbs=cbs)
+
+def small_stage_2(path, cbs=()):
+    torch.manual_seed(1)
+    vectors = torch.nn.functional.normalize(torch.randn(3, 512), dim=1)
+    embeddings = torch.nn.functional.normalize(torch.randn(3, len(PHOTOS), 512), dim=2)
+    batches = [PairBatches(PHOTOS, 4, n, 32, seed, vectors=StyleVectors(vectors, embeddings, 0.5)) for n, seed in ((4, 42), (2, 0))]
+    return pie_learner(styled_dls(*batches), PieNet(8), StyleEmbedding(), wd=0.01, checkpoint=path, cbs=cbs)
+
+PHOTOS = some_photos(36)
+
+def same(a, b):
+    "Equal to the last bit, whatever is inside what."
+    if isinstance(a, torch.Tensor): return torch.equal(a, b)
+    if isinstance(a, dict): return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, (list, tuple)): return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+def rows(path):
+    "A table without its seconds."
+    with open(path, newline="") as file: return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+@pytest.mark.parametrize("one_cycle", [True, False])
+@pytest.mark.parametrize("make", [small_stage_1, small_stage_2])
+def test_interrupted_run_ends_the_same(make, one_cycle, tmp_path):
+    def run(name, *cbs):
+        learn = make(tmp_path/name)
+        with learn.no_bar(), learn.no_logging(), learn.added_cbs(cbs): fit(learn, 5, 1e-3, one_cycle)
+        return learn
+    whole = run("whole.pt")
+    for stop in StopAt(0, 2, "after_pred"), StopAt(1, 1, "after_backward"), StopAt(3, 3, "after_step"):
+        with suppress(KeyboardInterrupt): run("parts.pt", stop)
+        torch.manual_seed(99); torch.rand(1000)
+    assert [row["epoch"] for row in load_state(tmp_path/"parts.pt")["history"]] == [0, 1, 2]
+    parts = run("parts.pt")
+    assert same(whole.model.state_dict(), parts.model.state_dict())
+    assert same(load_state(tmp_path/"whole.pt"), load_state(tmp_path/"parts.pt")) # optimiser, history, random state
+    if make is small_stage_2: assert same(load_state(tmp_path/"whole.best.pt"), load_state(tmp_path/"parts.best.pt"))
+    assert rows(tmp_path/"whole.csv") == rows(tmp_path/"parts.csv")
+    assert [int(row["epoch"]) for row in rows(tmp_path/"parts.csv")] == [0, 1, 2, 3, 4]
+
+def write_pairs(folder):
+    "A paired folder of 35 pieces of photos in two styles."
+    for style, scale in ("source", 255), ("dark", 150), ("light", 330):
+        (folder/style).mkdir(parents=True)
+        for path in sample_photos():
+            photo = read_photo(path, size=240)
+            for i, (x, y) in enumerate([(0, 0), (120, 0), (0, 120), (120, 120), (60, 60)]):
+                piece = photo.crop((x, y, x + 120, y + 120)).point([min(255, v*scale//255) for v in range(256)]*3)
+                piece.save(folder/style/f"{path.stem}-{i}.png")
+    return folder
+
+def start_training(pairs, out, *options):
+    "The command, in a process of its own, from its own folder."
+    script = pairs.parent/"program.py"
+    script.write_text("from pienet_nb.training import pienet_train\nif __name__ == '__main__': pienet_train()\n")
+    command = [sys.executable, script, "--pairs", pairs, "--out", out, "--share", "0.0015", *options]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.Popen([*map(str, command)], cwd=pairs, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+def kill_after(process, path, n_rows):
+    "Kill the process as soon as the table has so many rows."
+    deadline = time.monotonic() + 300
+    while not path.exists() or len(rows(path)) < n_rows:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+def test_killed_command_ends_the_same(tmp_path):
+    pairs = write_pairs(tmp_path/"pairs")
+    said = start_training(pairs, tmp_path/"whole").communicate()[0]
+    assert "model " in said, said
+    kill_after(start_training(pairs, tmp_path/"parts"), tmp_path/"parts/embed.csv", 2)
+    kill_after(start_training(pairs, tmp_path/"parts"), tmp_path/"parts/enhancer.csv", 3)
+    again = start_training(pairs, tmp_path/"parts").communicate()[0]
+    assert again.splitlines()[-1].split()[:2] == said.splitlines()[-1].split()[:2], again # the same model id
+    for stage in "embed", "enhancer":
+        assert rows(tmp_path/f"whole/{stage}.csv") == rows(tmp_path/f"parts/{stage}.csv")
+        states = [load_state(tmp_path/run/f"{stage}.pt") for run in ("whole", "parts")]
+        assert same(*states)
+    process = start_training(pairs, tmp_path/"parts", "--seed", "7")
+    said = process.communicate()[0]
+    assert process.returncode == 2 and "began with other settings (seed)" in said
+
+# --- TensorBoard
+
+@pytest.mark.parametrize("make", [small_stage_1, small_stage_2])
+def test_tensorboard_shows_each_epoch_once(make, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    def run(*cbs):
+        learn = make(tmp_path/"run.pt", [TensorBoardLog(tmp_path/"events"), *cbs])
+        with learn.no_bar(), learn.no_logging(): fit(learn, 4, 1e-3)
+    with suppress(KeyboardInterrupt): run(StopAt(2, 1, "after_pred"))
+    time.sleep(1.1) # the name of an event file has the second in it
+    run()
+    events = EventAccumulator(str(tmp_path/"events")); events.Reload()
+    with open(tmp_path/"run.csv", newline="") as file: table = list(csv.DictReader(file))
+    assert sorted(events.Tags()["scalars"]) == sorted(table[0].keys() - {"epoch"})
+    for name in events.Tags()["scalars"]:
+        points = events.Scalars(name)
+        assert [p.step for p in points] == [0, 1, 2, 3], name
+        assert [p.value for p in points] == pytest.approx([float(row[name]) for row in table], rel=1e-6), name
