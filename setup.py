@@ -11,6 +11,7 @@ settings = config["DEFAULT"]
 
 def lines(key): return [line for line in settings[key].splitlines() if line]
 
+extras = {name: lines(f"{name}_requirements") for name in ("raw", "lpips", "tensorboard")}
 minors = range(int(settings["min_python"].split(".")[1]), 14) # tested up to 3.13
 
 setup(
@@ -20,7 +21,7 @@ setup(
     author=settings["author"], author_email=settings["author_email"],
     packages=[settings["lib_path"]], package_data={settings["lib_path"]: ["model/*", "fivek_splits/*"]},
     python_requires=f">={settings['min_python']}",
-    install_requires=lines("requirements"), extras_require={"raw": lines("raw_requirements"), "dev": lines("dev_requirements") + lines("raw_requirements")},
+    install_requires=lines("requirements"), extras_require=extras | {"dev": sum([lines("dev_requirements"), extras["raw"], extras["tensorboard"]], [])},
     entry_points={"console_scripts": lines("console_scripts")}, zip_safe=False,
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Developers",
                  "Natural Language :: English", "Topic :: Multimedia :: Graphics",

@@ -9,7 +9,7 @@ __all__ = ['OWN', 'OWN_BOTH', 'PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLIS
            'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid',
            'losses_benchmark', 'losses_table', 'run_benchmark', 'pienet_evaluate']
 
-# %% ../nbs/12_paper.ipynb #87fb7a36
+# %% ../nbs/12_paper.ipynb #31fa1072
 import importlib.resources, io, json, shutil, time
 from collections.abc import Callable
 from csv import writer as csv_writer
@@ -32,7 +32,7 @@ from .losses import psnr, ssim
 from .methods import CONTROLS, control_vectors, run_method, simple_methods
 from .preference import embeddings, fit_vector
 from .styles import Look
-from .training import CONFIGS, Config, train
+from .training import CONFIGS, Config, part_of, train
 from .tsne import style_map
 from .users import EXPERTS, UserBenchmark, paper_benchmark
 
@@ -388,7 +388,7 @@ def _preferred(o, journal):
     return {"model_id": model.model_id} | preferred_benchmark(model, source, ids, more, n_draws=o["n_draws"],
                                                               n_queries=o["n_queries"], seed=o["seed"], journal=journal)
 
-# %% ../nbs/12_paper.ipynb #1ec79651
+# %% ../nbs/12_paper.ipynb #89e461a2
 def _grid(o, journal):
     model = _model(o["model"])
     facts, picture = style_grid(model, o["photos"] or sample_photos())
@@ -404,9 +404,7 @@ def _tsne(o, journal):
 
 def _losses(o, journal):
     if not (o["photos"] and o["run"]): raise PieNetError("This benchmark trains; give --photos FOLDER and --run FOLDER for the runs.")
-    chosen = CONFIGS[o["config"]]
-    steps = {name: round(getattr(chosen, name)*o["share"]) for name in ("triplet_steps", "steps")}
-    return losses_benchmark(replace(chosen, **steps), o["photos"], o["run"], o["weights"] or False, n_preferred=o["n_preferred"],
+    return losses_benchmark(part_of(CONFIGS[o["config"]], o["share"]), o["photos"], o["run"], o["weights"] or False, n_preferred=o["n_preferred"],
                             n_draws=o["n_draws"], n_queries=o["n_queries"], seed=o["seed"])
 
 # %% ../nbs/12_paper.ipynb #3103d774
@@ -423,7 +421,7 @@ BENCHMARKS = { # name → what runs it, and its tables by title
         [group, f"{part['silhouette']:.3f}", f"{part['accuracy']:.1%}"] for group, part in results["separation"].items()])}),
     "losses": (_losses, lambda results: {"": losses_table(results)})}
 
-# %% ../nbs/12_paper.ipynb #896c43b1
+# %% ../nbs/12_paper.ipynb #6497e098
 def run_benchmark(name:str, options:dict) -> dict:
     "Run or go on with a benchmark; the results with their origin, as read back from a file."
     start, shown = time.time(), [f"--{key} {Path(value).name if key in _FOLDERS else value}" for key, value in options.items()
@@ -452,7 +450,7 @@ def pienet_evaluate(
     n_queries:Param("photos enhanced for each look or in each draw; default: 10 for quick, else 4", int)=None,
     n_draws:Param("times that the preferred photos are drawn", int)=10,
     run:Param("losses: folder of the training runs", str)=None,
-    config:Param("losses: configuration to train", str, choices=list(CONFIGS))="small",
+    config:Param("losses: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
     share:Param("losses: make only this share of the steps", float)=1.,
     weights:Param("losses: ResNet-18 ImageNet weights", str)=None,
     seed:int=42):

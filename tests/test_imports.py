@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path.stem for path in (ROOT/"pienet_nb").glob("*.py") if path.stem[0] != "_")
-INFERENCE = [name for name in ("core", "styles", "presets", "embed", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
+INFERENCE = [name for name in ("core", "styles", "users", "presets", "embed", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -29,6 +29,10 @@ from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieModel, PieNet
 model = PieModel({"width": 8, "image_size": 64}, StyleEmbedding().eval(), PieNet(8).eval(), {"one": torch.eye(512)[0]})
 assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size == (70, 50)""",
+    "users": "assert len(paper_benchmark().named(held_out=True)) == 8",
+    "methods": "photo = torch.rand(1, 3, 8, 8); assert identity(photo, photo) is photo",
+    "tsne": "assert nearest_style(torch.eye(512)[:4].reshape(2, 2, 512)).shape == (2, 2)",
+    "paper": "assert Table(['a'], [[1]]).csv() == 'a\\n1\\n'",
     "evaluation": "assert delta_e_2000(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() > 99",
     "picker": "from PIL import Image; assert read_small(Image.new('RGB', (9000, 6000))).width < 9000",
 }
