@@ -404,8 +404,8 @@ def agcwd_curve(counts:np.ndarray, # (256,): pixels at each level of V
     else: p_w = p.max()*((p - p.min())/(p.max() - p.min()))**alpha
     c_w = (p_w.cumsum()/p_w.sum()).clip(0, 1)
     brightest = max(np.flatnonzero(counts).max(), 1)
-    level = np.arange(256).clip(0, brightest)
-    return brightest/255*(level/brightest)**(1 - c_w)
+    level = np.arange(256)
+    return np.maximum(brightest/255*(level/brightest)**(1 - c_w), level/255)
 
 class AGCWD(ValueCurve):
     "Adaptive gamma correction of V with weighting distribution."
@@ -445,16 +445,15 @@ class MSRCR(Look):
 
     def apply(self, image): return torch.cat([self._one(photo) for photo in image.split(1)])
 
-    @torch.no_grad()
     def _one(self, photo:Tensor) -> Tensor: # (1,3,h,w)
         light = photo.clamp(0, 1)*255 + 1                                                # I
         small, surround = _at_most(light, 512), 0
         for scale in self.scales:
             sigma = scale/math.sqrt(2)*max(small.shape[-2:])/512
-            surround = surround + _gaussian_blur(small, sigma).log_()/len(self.scales)
+            surround = surround + _gaussian_blur(small, sigma).log()/len(self.scales)
         if small is not light: surround = F.interpolate(surround, photo.shape[-2:], mode="bilinear")
         colour = self.beta*torch.log(self.alpha*light/light.sum(1, keepdim=True))       # C
-        retinex = light.log_().sub_(surround).mul_(colour)                               # C M
+        retinex = colour*(light.log() - surround)                                        # C M
         spread, mean = torch.std_mean(retinex, correction=0)
         if spread < 0.01: return photo
         return (retinex - (mean - self.n_sigma*spread))/(2*self.n_sigma*spread)
@@ -467,11 +466,11 @@ def _differences(height:int, width:int): # sparse, (2·height·width, height·wi
     def along(n): return eye(n, k=1) - diags(np.append(np.ones(n - 1), 0))
     return vstack([kron(eye(height), along(width)), kron(along(height), eye(width))], format="csr")
 
-def _smoothed(a, # pull towards the data, a number or (n,); above 0
-              target:np.ndarray,     # right side of the equation, (n,)
-              w, D,                  # weight of the differences, a number or (2n,), and their matrix
-              start:np.ndarray,      # where to begin, (n,)
-             ) -> np.ndarray:        # (n,)
+def _smoothed(a,                 # pull towards the data, a number or (n,), above 0
+              target:np.ndarray, # right side of the equation, (n,)
+              w, D,              # weights of the differences, a number or (2n,), and their matrix
+              start:np.ndarray,  # where to begin, (n,)
+             ) -> np.ndarray:    # (n,)
     "Solve (diag(a) + Dᵀ diag(w) D) x = target."
     from scipy.sparse import diags
     from scipy.sparse.linalg import cg
@@ -513,7 +512,7 @@ class LIME(Retinex):
         D, guess, epsilon = _differences(*value.shape), value.ravel(), 1e-3              # D, T̂, ε
         difference = D @ guess
         average = _gaussian_blur(torch.from_numpy(difference.reshape(2, *value.shape)), self.sigma)
-        W = 1/(average.numpy().ravel().__abs__() + epsilon)
+        W = 1/(np.abs(average.numpy().ravel()) + epsilon)
         T = _smoothed(1., guess, self.alpha*W/(np.abs(difference) + epsilon), D, guess)
         T = T.reshape(value.shape).clip(1/255, 1)
         return value/T, T
@@ -522,6 +521,10 @@ class LIME(Retinex):
 def _shrink(numbers:np.ndarray, threshold:float) -> np.ndarray:
     "Towards zero by `threshold`: the answer to min |x|·2·threshold + (x - numbers)²."
     return np.sign(numbers)*np.maximum(np.abs(numbers) - threshold, 0)
+
+def _changes(pictures, before) -> list[float]:
+    "How far each picture moved in a round, as a share of its size."
+    return [np.linalg.norm(now - was)/max(np.linalg.norm(was), 1e-9) for now, was in zip(pictures, before)]
 
 class WVM(Retinex):
     "The weighted variational model for reflectance and illumination (Fu et al., 2016)."
@@ -533,16 +536,16 @@ class WVM(Retinex):
 
     def decompose(self, value):
         D, c, s = _differences(*value.shape), self.c1*self.lambda_, np.log(255*value.ravel())
-        start = _gaussian_blur(torch.from_numpy(value*255), max(value.shape)/50).log().numpy().ravel()
-        l = np.maximum(start, s)
+        blurred = _gaussian_blur(torch.from_numpy(255*value), max(value.shape)/50)
+        l = np.maximum(blurred.log().numpy().ravel(), s)
         r, b = s - l, 0
         for _ in range(self.n_rounds):
-            before, R, L = r, np.tile(np.exp(r), 2), np.tile(np.exp(l), 2)
+            before, R, L = (r, l), np.tile(np.exp(r), 2), np.tile(np.exp(l), 2)
+            l = np.maximum(_smoothed(1., s - r, self.c2*L**2, D, l), s)
             d = _shrink(R*(D @ r) + b, 1/(2*self.lambda_))
             r = np.minimum(_smoothed(1., s - l + c*(D.T @ (R*(d - b))), c*R**2, D, r), 0)
             b = b + R*(D @ r) - d
-            l = np.maximum(_smoothed(1., s - r, self.c2*L**2, D, l), s)
-            if np.linalg.norm(r - before) <= 0.01*np.linalg.norm(before): break
+            if max(_changes((r, l), before)) <= 0.1: break
         return np.exp(r).reshape(value.shape), np.exp(l).reshape(value.shape).clip(1, 255)/255
 
 # %% ../nbs/01_styles.ipynb #a1c0de20
@@ -550,7 +553,7 @@ class RLM(Retinex):
     "The robust retinex model with a map of noise (Li et al., 2018)."
     def __init__(self, beta:float=0.05, omega:float=0.01, delta:float=1., # of light, reflectance, noise
                  amplify:float=10., sigma:float=10/255, epsilon:float=0.01, # of G: λ, σ, ε
-                 n_rounds:int=20,                                           # at most
+                 n_rounds:int=15,                                           # at most
                  name:str="rlm"):
         store_attr()
 
@@ -570,8 +573,7 @@ class RLM(Retinex):
             n, difference = (i - r*l)/(1 + self.delta), D @ l
             t = _shrink(difference + z/mu, self.beta/mu)
             z, mu = z + mu*(difference - t), 1.5*mu
-            change = [np.linalg.norm(now - was)/np.linalg.norm(was) for now, was in zip((r, l), before)]
-            if min(change) < 1e-3: break
+            if min(_changes((r, l), before)) < 1e-3: break
         return r.reshape(value.shape).clip(0), l.reshape(value.shape).clip(1/255, 1)
 
 # %% ../nbs/01_styles.ipynb #a1c0de22
