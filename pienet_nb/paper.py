@@ -9,7 +9,7 @@ __all__ = ['OWN', 'OWN_BOTH', 'PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLIS
            'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid',
            'losses_benchmark', 'losses_table', 'run_benchmark', 'pienet_evaluate']
 
-# %% ../nbs/12_paper.ipynb #31fa1072
+# %% ../nbs/12_paper.ipynb #cd7ad0c3
 import importlib.resources, io, json, shutil, time
 from collections.abc import Callable
 from csv import writer as csv_writer
@@ -34,7 +34,7 @@ from .preference import embeddings, fit_vector
 from .styles import Look
 from .training import CONFIGS, Config, part_of, train
 from .tsne import style_map
-from .users import EXPERTS, UserBenchmark, paper_benchmark
+from .users import UserBenchmark, paper_benchmark
 
 # %% ../nbs/12_paper.ipynb #7f695ceb
 class Journal:
@@ -333,7 +333,7 @@ def style_grid(model:PieModel,
     rows = [torch.stack([sources[i], *(pictures[i] for pictures in part)]) for i in range(n) for part in (ours, references)]
     return {"users": list(users), "photos": ids[:n], "psnr": scores}, tile(rows)
 
-# %% ../nbs/12_paper.ipynb #75ddad05
+# %% ../nbs/12_paper.ipynb #1b523417
 LOSS_VARIANTS = {"as in the paper": {}, "without perceptual loss": {"w_perceptual": 0.}, "without total variation": {"w_tv": 0.},
                  "without vector noise": {"vector_noise": 0.}, "squared distance": {"squared": True}}
 
@@ -342,10 +342,11 @@ def losses_benchmark(config:Config,    # what all variants share
                      folder:str|Path,  # of the training runs; those that are complete are not trained again
                      weights:str|Path|bool=False, # ImageNet weights, see 02_embed
                      variants:dict=LOSS_VARIANTS, # row → changes of `config`
+                     benchmark:UserBenchmark|None=None, # None: the paper's
                      n_preferred:int=20, n_draws:int=10, n_queries:int=4, seed:int=42,
                     ) -> dict:         # per_variant: row → result of `users_benchmark`
     "Train with each change of the recipe, and evaluate on the 28 users."
-    benchmark, folder, per_variant = paper_benchmark(), Path(folder), {}
+    benchmark, folder, per_variant = benchmark or paper_benchmark(), Path(folder), {}
     for i, (row, changes) in enumerate(progress_bar(variants.items(), leave=False)):
         run = folder/f"variant-{i}"
         if i and not changes.get("squared") and not (run/"embed.pt").exists():
