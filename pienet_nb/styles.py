@@ -473,10 +473,12 @@ def _smoothed(a,                 # pull towards the data, a number or (n,), abov
              ) -> np.ndarray:    # (n,)
     "Solve (diag(a) + Dᵀ diag(w) D) x = target."
     from scipy.sparse import diags
-    from scipy.sparse.linalg import cg
+    from scipy.sparse.linalg import cg, splu
     pixels, edges = np.ones(D.shape[1]), np.ones(D.shape[0])
-    matrix = diags(a*pixels) + D.T @ diags(w*edges) @ D
-    return cg(matrix, target, x0=start, rtol=1e-4, maxiter=5000, M=diags(1/matrix.diagonal()))[0]
+    matrix = (diags(a*pixels) + D.T @ diags(w*edges) @ D).tocsc()
+    x, unfinished = cg(matrix, target, x0=start, rtol=1e-4, maxiter=100, M=diags(1/matrix.diagonal()))
+    if not unfinished: return x
+    return splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0., options={"SymmetricMode": True}).solve(target)
 
 # %% ../nbs/01_styles.ipynb #a1c0de17
 class Retinex(Look):
@@ -530,7 +532,7 @@ class WVM(Retinex):
     "The weighted variational model for reflectance and illumination (Fu et al., 2016)."
     def __init__(self, c1:float=0.01, c2:float=0.1, # weights of reflectance and light
                  lambda_:float=1.,                  # of the split
-                 n_rounds:int=10,                   # at most
+                 n_rounds:int=5,                    # at most
                  name:str="wvm"):
         store_attr()
 

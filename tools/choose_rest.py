@@ -47,7 +47,8 @@ def main(photo_folder, lut_folder):
     preferred, queries = valid[:len(valid)//2], valid[len(valid)//2::2]
     seen = {name: look for name, look in (lut_looks(lut_folder) | classical_looks() | simulated_retouchers(30)).items()
             if name in model.vectors}
-    kinds = {"LUTs": {n: seen[n] for n in [n for n in seen if "/" in n][::5]}, "LDR and CLAHE": classical_looks(),
+    kinds = {"LUTs": {n: seen[n] for n in [n for n in seen if "/" in n][::5]},
+             "LDR and CLAHE": {n: seen[n] for n in ("ldr", "clahe") if n in seen},
              "simulated retouchers": {n: look for n, look in seen.items() if n.startswith("retoucher")}}
     measured = {kind: measure(model, photos, looks, preferred, queries) | {"n_looks": len(looks)} for kind, looks in kinds.items()}
     def total(key): return sum(part[c][key]["mean"]*part["n_looks"] for part in measured.values() for c in ("degraded", "finished"))

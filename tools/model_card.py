@@ -7,16 +7,18 @@ from pathlib import Path
 from statistics import median
 
 from pienet_nb.evaluation import gains_table, kinds_table, scores_table
+from pienet_nb.styles import classical_looks
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT/"pienet_nb/model"
 
 def families(styles):
     "How many training styles of each kind: built-in, algorithm, simulated person, random preset, LUT."
+    algorithms = classical_looks()
     def kind(name):
         for start, words in ("retoucher-", "simulated retouchers"), ("preset-", "presets with random sliders"):
             if name.startswith(start): return words
-        return "film-look LUTs" if "/" in name else "classical algorithms" if name in ("ldr", "clahe") else "built-in looks"
+        return "film-look LUTs" if "/" in name else "classical algorithms" if name in algorithms else "built-in looks"
     kinds = [kind(name) for name in styles]
     return ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds), key=kinds.count, reverse=True))
 
