@@ -136,10 +136,11 @@ def from_folder(cls:StyledPhotos, pairs:PairedFolder, # real sources and referen
     ids, looks = pairs.ids if ids is None else list(ids), looks or {}
     if twice := sorted(set(pairs.styles) & set(looks)):
         raise PieNetError(f"{pairs.root} has a style named {twice[0]}, like one of the looks; rename its folder.")
-    def _read(style): return to_tensor([read_photo(pairs.file(style, i), size) for i in ids])
+    def _read(style): return torch.cat([_to_bytes(to_tensor(read_photo(pairs.file(style, i), size))) for i in ids])
     source = _read("source")
-    references = [_to_bytes(_read(s)) for s in pairs.styles] + [_to_bytes(look(source)) for look in looks.values()]
-    return cls(ids, [*pairs.styles, *looks], _to_bytes(source)[None], torch.stack(references))
+    def _made(look): return torch.cat([_to_bytes(look(some.float()/255)) for some in source.split(64)])
+    references = [*map(_read, pairs.styles), *map(_made, looks.values())]
+    return cls(ids, [*pairs.styles, *looks], source[None], torch.stack(references))
 
 # %% ../nbs/00_data.ipynb #a62bf3f1
 class Batches:

@@ -16,7 +16,7 @@ from pienet_nb.training import CONFIGS, StyleVectors, pie_learner
 from pienet_nb.triplet import TensorBoardLog, embed_learner, fit, load_state
 
 sys.path.insert(0, str(Path(__file__).parent)) # a fresh process imports this file by itself
-from peak_memory import in_process  # noqa: E402
+from peak_memory import in_process
 
 MEMORY = 12_000 # MB
 
@@ -86,9 +86,9 @@ def small_stage_1(path, cbs=()):
 
 def small_stage_2(path, cbs=()):
     torch.manual_seed(1)
-    vectors = torch.nn.functional.normalize(torch.randn(3, 512), dim=1)
-    embeddings = torch.nn.functional.normalize(torch.randn(3, len(PHOTOS), 512), dim=2)
-    batches = [PairBatches(PHOTOS, 4, n, 32, seed, vectors=StyleVectors(vectors, embeddings, 0.5)) for n, seed in ((4, 42), (2, 0))]
+    vectors = StyleVectors(torch.nn.functional.normalize(torch.randn(3, 512), dim=1),
+                           torch.nn.functional.normalize(torch.randn(3, len(PHOTOS), 512), dim=2), photo_vectors=0.5)
+    batches = [PairBatches(PHOTOS, 4, n, 32, seed, vectors=vectors) for n, seed in ((4, 42), (2, 0))]
     return pie_learner(styled_dls(*batches), PieNet(8), StyleEmbedding(), wd=0.01, checkpoint=path, cbs=cbs)
 
 PHOTOS = some_photos(36)
