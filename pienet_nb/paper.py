@@ -9,7 +9,7 @@ __all__ = ['OWN', 'OWN_BOTH', 'PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLIS
            'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid',
            'losses_benchmark', 'losses_table', 'run_benchmark', 'pienet_evaluate']
 
-# %% ../nbs/12_paper.ipynb #cd7ad0c3
+# %% ../nbs/12_paper.ipynb #3306e8eb
 import importlib.resources, io, json, shutil, time
 from collections.abc import Callable
 from csv import writer as csv_writer
@@ -24,14 +24,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .core import PieNetError, command, photo_files, replacing, sample_photos, seed_from, to_image
-from .data import PairedFolder, StyledPhotos, split_ids, tile
+from .data import PairedFolder, StyledPhotos, tile
 from .enhancer import PieModel
 from .evaluation import (as_applied, bootstrap_interval, delta_e_2000, delta_e_76, enhance_many,
                                   evaluate_folders, held_out, provenance, report, save_results)
 from .losses import psnr, ssim
 from .methods import CONTROLS, control_vectors, run_method, simple_methods
 from .preference import embeddings, fit_vector
-from .styles import Look
 from .training import CONFIGS, Config, part_of, train
 from .tsne import style_map
 from .users import UserBenchmark, paper_benchmark
@@ -422,7 +421,7 @@ BENCHMARKS = { # name → what runs it, and its tables by title
         [group, f"{part['silhouette']:.3f}", f"{part['accuracy']:.1%}"] for group, part in results["separation"].items()])}),
     "losses": (_losses, lambda results: {"": losses_table(results)})}
 
-# %% ../nbs/12_paper.ipynb #6497e098
+# %% ../nbs/12_paper.ipynb #8662d1b4
 def run_benchmark(name:str, options:dict) -> dict:
     "Run or go on with a benchmark; the results with their origin, as read back from a file."
     start, shown = time.time(), [f"--{key} {Path(value).name if key in _FOLDERS else value}" for key, value in options.items()
@@ -456,7 +455,8 @@ def pienet_evaluate(
     weights:Param("losses: ResNet-18 ImageNet weights", str)=None,
     seed:int=42):
     "Measure how near the results come to each user's own, and whether her vector is the reason."
-    name, queries = "quick" if quick else benchmark, n_queries or (10 if quick or benchmark == "quick" else 4)
+    name = "quick" if quick else benchmark
+    queries = (10 if name == "quick" else 4) if n_queries is None else n_queries
     if min(n_preferred, queries, n_draws) < 1: raise PieNetError("--n_preferred, --n_queries and --n_draws must be 1 or more.")
     if name == "quick":
         results = evaluate_folders(model, photos, looks, n_preferred, queries, seed)
