@@ -9,7 +9,7 @@ __all__ = ['OWN', 'OWN_BOTH', 'PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLIS
            'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid',
            'losses_benchmark', 'losses_table', 'run_benchmark', 'pienet_evaluate']
 
-# %% ../nbs/12_paper.ipynb #3306e8eb
+# %% ../nbs/12_paper.ipynb #b70a0e25
 import importlib.resources, io, json, shutil, time
 from collections.abc import Callable
 from csv import writer as csv_writer
@@ -27,7 +27,7 @@ from .core import PieNetError, command, photo_files, replacing, sample_photos, s
 from .data import PairedFolder, StyledPhotos, tile
 from .enhancer import PieModel
 from .evaluation import (as_applied, bootstrap_interval, delta_e_2000, delta_e_76, enhance_many,
-                                  evaluate_folders, held_out, provenance, report, save_results)
+                                  evaluate_folders, held_out, lpips_distance, provenance, report, save_results)
 from .losses import psnr, ssim
 from .methods import CONTROLS, control_vectors, run_method, simple_methods
 from .preference import embeddings, fit_vector
@@ -147,7 +147,7 @@ def user_scores(model:PieModel,
                                for name, metric in metrics.items()} for row, pictures in results.items()})
     return {row: {name: [draw[row][name] for draw in per_draw] for name in metrics} for row in per_draw[0]}
 
-# %% ../nbs/12_paper.ipynb #250320f9
+# %% ../nbs/12_paper.ipynb #137f12fd
 def users_benchmark(model:PieModel,
                     photos,                       # finished photos, or a `PairedFolder` with the experts
                     ids:list[str],                # those left out of training
@@ -155,6 +155,7 @@ def users_benchmark(model:PieModel,
                     methods:dict[str, Callable]|None=None, # more rows, or others; None: the simple methods
                     n_preferred:int=20, n_draws:int=10, n_queries:int=4, seed:int=42,
                     journal:Journal|None=None,
+                    metrics:dict=PAPER_METRICS,
                    ) -> dict:                     # sizes, per_user
     "The 28 users by every method, vector and control."
     benchmark, methods = benchmark or _benchmark_of(photos), methods or simple_methods()
@@ -162,7 +163,7 @@ def users_benchmark(model:PieModel,
     data, plan = benchmark_data(benchmark, photos, ids, model.image_size), users_plan(ids, n_preferred, n_draws, n_queries, seed=seed)
     vectors = _plan_vectors(model, data, plan)
     journal = journal or Journal(None, {})
-    scores = journal.run(data.styles, lambda user: user_scores(model, data, plan, vectors, methods, user))
+    scores = journal.run(data.styles, lambda user: user_scores(model, data, plan, vectors, methods, user, metrics))
     per_user = [{"user": u.name, "kind": u.kind, "held_out": u.held_out, "scores": scores[u.name]} for u in benchmark.users]
     return {"image_size": model.image_size, "experts": benchmark.experts, "n_photos": len(ids), "n_draws": n_draws,
             "n_preferred": len(plan[0]["preferred"]), "n_queries": len(plan[0]["queries"]), "per_user": per_user}
@@ -230,16 +231,17 @@ def mean_interval(values, digits:int=2, sign:str="") -> str: # "24.13 [23.1, 25.
     low, high = bootstrap_interval(values)
     return f"{values.mean():{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
-# %% ../nbs/12_paper.ipynb #349f2681
-METRIC_WORDS = {"psnr": ("mPSNR, dB", 2), "ssim": ("mSSIM", 3), "delta_e_2000": ("ΔE2000", 2), "delta_e_76": ("ΔE76", 2)}
+# %% ../nbs/12_paper.ipynb #069057bf
+METRIC_WORDS = {"psnr": ("mPSNR, dB", 2), "ssim": ("mSSIM", 3), "delta_e_2000": ("ΔE2000", 2), "delta_e_76": ("ΔE76", 2),
+                "lpips": ("LPIPS", 3)}
 
 def users_table(results:dict, wanted:Callable) -> Table:
     "Every row in every metric: mean over the wanted users with its 95 % interval."
-    rows = list(results["per_user"][0]["scores"])
-    def _cell(row, metric, digits):
-        return mean_interval(row_scores(results, row, metric, wanted), digits)
-    return Table(["enhanced by", *(words for words, _ in METRIC_WORDS.values())],
-                 [[row, *(_cell(row, metric, digits) for metric, (_, digits) in METRIC_WORDS.items())] for row in rows])
+    rows = results["per_user"][0]["scores"]
+    measured = {metric: words for metric, words in METRIC_WORDS.items() if metric in next(iter(rows.values()))}
+    def _cell(row, metric, digits): return mean_interval(row_scores(results, row, metric, wanted), digits)
+    return Table(["enhanced by", *(words for words, _ in measured.values())],
+                 [[row, *(_cell(row, metric, digits) for metric, (_, digits) in measured.items())] for row in rows])
 
 def gains_over(results:dict, row:str=OWN) -> Table:
     "What one row gains in PSNR over every other: mean and interval over users, and the share of users who gain."
@@ -368,7 +370,7 @@ def losses_table(results:dict) -> Table:
     return Table(["trained", *(f"{g}: {m}" for g in GROUPS for m in ("mPSNR, dB", "mSSIM", "over another's vector, dB"))],
                  [[row, *_cells(scores)] for row, scores in results["per_variant"].items()])
 
-# %% ../nbs/12_paper.ipynb #edfe7651
+# %% ../nbs/12_paper.ipynb #e0a84159
 def _model(folder) -> PieModel: return PieModel.load(folder or importlib.resources.files("pienet_nb")/"model")
 
 def _photos_and_ids(model:PieModel, photos, pairs) -> tuple: # what to read, ids left out of training, ids trained on
@@ -381,7 +383,8 @@ def _photos_and_ids(model:PieModel, photos, pairs) -> tuple: # what to read, ids
 def _users(o, journal):
     model = _model(o["model"]); source, ids, _ = _photos_and_ids(model, o["photos"], o["pairs"])
     return {"model_id": model.model_id} | users_benchmark(model, source, ids, n_preferred=o["n_preferred"], n_draws=o["n_draws"],
-                                                          n_queries=o["n_queries"], seed=o["seed"], journal=journal)
+                                                          n_queries=o["n_queries"], seed=o["seed"], journal=journal,
+                                                          metrics=PAPER_METRICS | ({"lpips": lpips_distance} if o["lpips"] else {}))
 
 def _preferred(o, journal):
     model = _model(o["model"]); source, ids, more = _photos_and_ids(model, o["photos"], o["pairs"])
@@ -421,11 +424,11 @@ BENCHMARKS = { # name → what runs it, and its tables by title
         [group, f"{part['silhouette']:.3f}", f"{part['accuracy']:.1%}"] for group, part in results["separation"].items()])}),
     "losses": (_losses, lambda results: {"": losses_table(results)})}
 
-# %% ../nbs/12_paper.ipynb #8662d1b4
+# %% ../nbs/12_paper.ipynb #6813099a
 def run_benchmark(name:str, options:dict) -> dict:
     "Run or go on with a benchmark; the results with their origin, as read back from a file."
     start, shown = time.time(), [f"--{key} {Path(value).name if key in _FOLDERS else value}" for key, value in options.items()
-                                 if value is not None and key != "out"]
+                                 if value not in (None, False) and key != "out"]
     journal = Journal(options["out"], {"benchmark": name} | {k: v for k, v in options.items() if k != "out"})
     found = BENCHMARKS[name][0](options, journal)
     results = provenance(" ".join([f"pienet_evaluate --benchmark {name}", *shown]), options["seed"]) | {
@@ -453,6 +456,7 @@ def pienet_evaluate(
     config:Param("losses: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
     share:Param("losses: make only this share of the steps", float)=1.,
     weights:Param("losses: ResNet-18 ImageNet weights", str)=None,
+    lpips:Param("users: LPIPS as well; needs pienet_nb[lpips] and a download", store_true)=False,
     seed:int=42):
     "Measure how near the results come to each user's own, and whether her vector is the reason."
     name = "quick" if quick else benchmark
@@ -464,6 +468,7 @@ def pienet_evaluate(
         return print(report(results))
     options = dict(model=model, photos=photos, pairs=pairs, out=out, n_preferred=n_preferred, n_queries=queries, n_draws=n_draws,
                    seed=seed) | (dict(run=run, config=config, share=share, weights=weights) if name == "losses" else {})
+    if name == "users": options["lpips"] = lpips
     tables = BENCHMARKS[name][1](run_benchmark(name, options))
     print("\n\n".join(f"**{title}**\n\n{table.markdown()}" if title else table.markdown() for title, table in tables.items()))
     if csv:

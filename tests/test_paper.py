@@ -1,0 +1,67 @@
+"""The paper's benchmarks as programs: FiveK's experts from a paired folder, and a run that is killed and goes on."""
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+
+import pytest
+
+import pienet_nb
+from pienet_nb.core import read_photo, sample_photos
+from pienet_nb.paper import pienet_evaluate
+from pienet_nb.styles import built_in_looks
+from pienet_nb.training import pienet_train
+from pienet_nb.users import EXPERTS
+from tiny_model import run  # noqa: F401 (fixture)
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    "A paired folder like FiveK's: 35 small sources, and five experts' versions of each."
+    root = tmp_path_factory.mktemp("fivek")
+    people = dict(zip(EXPERTS, built_in_looks().values()))
+    for name in "source", *people: (root/name).mkdir()
+    for path in sample_photos():
+        photo = read_photo(path).resize((120, 120))
+        for i, (x, y) in enumerate([(0, 0), (60, 0), (0, 60), (60, 60), (30, 30)]):
+            piece = photo.crop((x, y, x + 60, y + 60))
+            piece.save(root/"source"/f"{path.stem}-{i}.png")
+            for name, look in people.items(): look(piece).save(root/name/f"{path.stem}-{i}.png")
+    return root
+
+@pytest.fixture(scope="module")
+def trained(pairs, tmp_path_factory):
+    "A model that has seen the twenty known users for a few steps, real experts among them."
+    out = tmp_path_factory.mktemp("run")
+    pienet_train(out=str(out), config="paper-tiny", pairs=str(pairs), users=True, share=0.004)
+    return out/"model"
+
+def test_training_meets_experts_a_to_d_only(trained):
+    config = json.loads((trained/"config.json").read_text())
+    assert len(config["training"]["styles"]) == 20
+    assert set(EXPERTS[:-1]) <= set(config["training"]["styles"]) and "expert_e" not in config["training"]["styles"]
+    assert len(config["training"]["held_out_looks"]) == 8
+
+def arguments(pairs, trained, out):
+    small = ["--n_preferred", "4", "--n_draws", "1", "--n_queries", "1"]
+    return ["--benchmark", "users", "--model", str(trained), "--pairs", str(pairs), "--out", str(out), *small]
+
+def test_real_experts_and_their_tables(run, pairs, trained, tmp_path):
+    code, out, err = run(pienet_evaluate, *arguments(pairs, trained, tmp_path/"users.json"), "--csv", tmp_path/"users.csv")
+    assert (code, err) == (0, "")
+    results = json.loads((tmp_path/"users.json").read_text())
+    assert results["experts"] == "real" and len(results["per_user"]) == 28
+    assert "ours, expert C" in out.replace("| ours | expert C", "ours, expert C") and "simulated" not in out
+    assert "unseen users" in (tmp_path/"users.csv").read_text() and str(tmp_path) not in json.dumps(results)
+
+def test_killed_run_goes_on_and_ends_the_same(pairs, trained, tmp_path):
+    script = tmp_path/"pienet_evaluate"
+    script.write_text("from pienet_nb.paper import pienet_evaluate\npienet_evaluate()\n")
+    environment = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
+    def start(out):
+        return subprocess.Popen([sys.executable, script, *arguments(pairs, trained, out)], env=environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    part, killed = tmp_path/"killed.json.part", start(tmp_path/"killed.json")
+    while killed.poll() is None and not (part.exists() and part.read_text().count("\n") >= 4): time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL); killed.wait()
+    assert not (tmp_path/"killed.json").exists() and part.exists()
+    for name in "killed.json", "whole.json": assert start(tmp_path/name).wait() == 0
+    parts, whole = (json.loads((tmp_path/name).read_text()) for name in ("killed.json", "whole.json"))
+    assert parts["per_user"] == whole["per_user"] and not part.exists()
