@@ -134,7 +134,9 @@ def main():
     ids, size = [path.stem for path in sample_photos()], round(config.image_size*CROP_MARGIN)
     with contextlib.redirect_stdout(io.StringIO()): # without the progress bar
         photos = StyledPhotos.from_looks(sample_photos(), ids, built_in_looks(), size)
-    results = provenance(" ".join(["python tests/bench_training.py", *sys.argv[1:]]), 0)
+    options = [f"--{key} {' '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in vars(args).items()
+               if key != "out" and value != parser.get_default(key)]
+    results = provenance(" ".join(["python tests/bench_training.py", *options]), 0)
     results |= {"config": args.config, "image_size": config.image_size, "device": args.device, "threads": torch.get_num_threads()}
     print(f"configuration {args.config} at {config.image_size} pixels, {args.device}, {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory() as folder:
