@@ -10,7 +10,7 @@ __all__ = ['METRICS', 'SIGN', 'RESULTS', 'RIVALS', 'CONDITIONS', 'delta_e_2000',
            'save_results']
 
 # %% ../nbs/10_evaluation.ipynb #8f4ba6f4
-import functools, importlib.resources, json, os, platform, time
+import functools, importlib.resources, json, os, platform, re, time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -365,6 +365,7 @@ def evaluate_folders(model=None,  # folder; None is the packaged model
                      "photos": photo_words, "looks": look_words} | scores
 
 def save_results(results:dict, path:str|os.PathLike):
-    "Write results as JSON, with four decimals."
+    "Write results as JSON, with four decimals; a list of numbers is one line."
     short = json.loads(json.dumps(results), parse_float=lambda number: round(float(number), 4))
-    with replacing(path) as beside: beside.write_text(json.dumps(short, indent=1) + "\n")
+    text = re.sub(r"\[[-+.,\deE\s]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(short, indent=1))
+    with replacing(path) as beside: beside.write_text(text + "\n")
