@@ -8,7 +8,7 @@ __all__ = ['MAX_STRENGTH', 'JPEG_QUALITY', 'KINDS', 'Enhancer', 'picture_sheet',
            'pienet_styles', 'pienet_export_lut', 'pienet_demo']
 
 # %% ../nbs/09_enhance.ipynb #f0d28bb4
-import difflib, functools, glob, importlib.resources, math, os, re, struct, sys, time
+import difflib, functools, glob, math, os, re, struct, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +41,7 @@ class Enhancer:
     def from_pretrained(cls, folder:str|os.PathLike|None=None, # a folder with a model; None: the packaged one
                        ) -> "Enhancer":
         "Load a model; `PieNetError` if the folder holds none."
-        return cls(PieModel.load(Path(str(folder or importlib.resources.files("pienet_nb")/"model"))))
+        return cls(PieModel.load(folder))
 
     def __repr__(self): return f"Enhancer({self.model.model_id}, {len(self.styles)} styles)"
 

@@ -6,7 +6,7 @@
 __all__ = ['FORMAT_VERSION', 'conv_norm_relu', 'ResidualBlock', 'Encoder', 'ResNetEncoder', 'PUB', 'PieNet', 'PieModel']
 
 # %% ../nbs/04_enhancer.ipynb #52ca4145
-import hashlib, json
+import hashlib, importlib.resources, json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -171,9 +171,10 @@ class PieModel:
 
 # %% ../nbs/04_enhancer.ipynb #c2f60be4
 @patch(cls_method=True)
-def load(cls:PieModel, folder:str|Path) -> PieModel: # both networks in eval mode, float32
+def load(cls:PieModel, folder:str|Path|None=None, # None: the model in the package
+        ) -> PieModel:                            # both networks in eval mode, float32
     "Read a model; `PieNetError` if the folder holds none or a broken one."
-    folder = Path(folder)
+    folder = Path(str(folder or importlib.resources.files("pienet_nb")/"model"))
     try:
         config = json.loads((folder/"config.json").read_text())
         if config["format_version"] > FORMAT_VERSION:

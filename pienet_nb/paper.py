@@ -9,8 +9,8 @@ __all__ = ['OWN', 'OWN_BOTH', 'PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLIS
            'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid',
            'losses_benchmark', 'losses_table', 'run_benchmark', 'pienet_evaluate']
 
-# %% ../nbs/12_paper.ipynb #b70a0e25
-import importlib.resources, io, json, shutil, time
+# %% ../nbs/12_paper.ipynb #9a811571
+import io, json, shutil, time
 from collections.abc import Callable
 from csv import writer as csv_writer
 from dataclasses import replace
@@ -29,10 +29,10 @@ from .enhancer import PieModel
 from .evaluation import (as_applied, bootstrap_interval, delta_e_2000, delta_e_76, enhance_many,
                                   evaluate_folders, held_out, lpips_distance, provenance, report, save_results)
 from .losses import psnr, ssim
-from .methods import CONTROLS, control_vectors, run_method, simple_methods
-from .preference import embeddings, fit_vector
+from .methods import CONTROLS, control_vectors, identity, run_method, simple_methods
+from .preference import fit_vector
 from .training import CONFIGS, Config, part_of, train
-from .tsne import style_map
+from .tsne import embed_photos, style_map
 from .users import UserBenchmark, paper_benchmark
 
 # %% ../nbs/12_paper.ipynb #7f695ceb
@@ -147,7 +147,7 @@ def user_scores(model:PieModel,
                                for name, metric in metrics.items()} for row, pictures in results.items()})
     return {row: {name: [draw[row][name] for draw in per_draw] for name in metrics} for row in per_draw[0]}
 
-# %% ../nbs/12_paper.ipynb #137f12fd
+# %% ../nbs/12_paper.ipynb #8dd416d5
 def users_benchmark(model:PieModel,
                     photos,                       # finished photos, or a `PairedFolder` with the experts
                     ids:list[str],                # those left out of training
@@ -164,9 +164,12 @@ def users_benchmark(model:PieModel,
     vectors = _plan_vectors(model, data, plan)
     journal = journal or Journal(None, {})
     scores = journal.run(data.styles, lambda user: user_scores(model, data, plan, vectors, methods, user, metrics))
-    per_user = [{"user": u.name, "kind": u.kind, "held_out": u.held_out, "scores": scores[u.name]} for u in benchmark.users]
+    per_user = _per_user(benchmark, scores)
     return {"image_size": model.image_size, "experts": benchmark.experts, "n_photos": len(ids), "n_draws": n_draws,
             "n_preferred": len(plan[0]["preferred"]), "n_queries": len(plan[0]["queries"]), "per_user": per_user}
+
+def _per_user(benchmark:UserBenchmark, scores:dict) -> list[dict]: # scores: user → of `user_scores`
+    return [{"user": u.name, "kind": u.kind, "held_out": u.held_out, "scores": scores[u.name]} for u in benchmark.users]
 
 def _benchmark_of(photos) -> UserBenchmark: return paper_benchmark(real_experts=isinstance(photos, PairedFolder))
 
@@ -177,17 +180,14 @@ def check_users(model:PieModel, benchmark:UserBenchmark) -> None:
         wrong = f"does not know {min(missing)}" if missing else f"was trained on {min(seen)}"
         raise PieNetError(f"The model {model.model_id} {wrong}; name one that pienet_train --users wrote.")
 
-# %% ../nbs/12_paper.ipynb #816c977a
-def _points(model:PieModel, pictures:Tensor) -> Tensor: # uint8, (n,3,s,s) → (n,512)
-    return torch.cat([embeddings(model.embed, _floats(part)) for part in pictures.split(64)])
-
+# %% ../nbs/12_paper.ipynb #49d2dbb9
 def _plan_vectors(model:PieModel, data:StyledPhotos, plan:list[dict]) -> list[dict]:
     "The vectors of every draw; each photo is embedded once."
     place = {photo_id: i for i, photo_id in enumerate(data.ids)}
     shown = sorted({place[i] for draw in plan for i in draw["preferred"]})
     row = {data.ids[i]: r for r, i in enumerate(shown)}
-    points = torch.stack([_points(model, user[shown]) for user in data.references])
-    untouched, known = _points(model, data.sources[0, shown]), torch.stack(list(model.vectors.values())).float()
+    points = torch.stack([embed_photos(model, user[shown]) for user in data.references])
+    untouched, known = embed_photos(model, data.sources[0, shown]), torch.stack(list(model.vectors.values())).float()
     def _draw(number, draw):
         rows = [row[i] for i in draw["preferred"]]
         return draw_vectors(points[:, rows], untouched[rows], F.normalize(known, dim=1), number)
@@ -274,7 +274,7 @@ def experts_table(results:dict) -> Table:
     return Table(["ours", *(f"{words}{who}, {m}" for who in ("expert C", "experts A–D") for m in ("dB", "SSIM"))],
                  [[row, *_cells(row)] for row in rows])
 
-# %% ../nbs/12_paper.ipynb #f50ae608
+# %% ../nbs/12_paper.ipynb #d6e48ec7
 PREFERRED_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
 
 def preferred_benchmark(model:PieModel, photos, ids:list[str],
@@ -297,8 +297,7 @@ def preferred_benchmark(model:PieModel, photos, ids:list[str],
         start = counts.index(int(n))*n_draws
         return user_scores(model, data, plans[int(n)], vectors[start:start + n_draws], {}, user, metrics)
     scores = journal.run([f"{n} {user}" for n in counts for user in data.styles], _scores)
-    per_count = {n: [{"user": u.name, "kind": u.kind, "held_out": u.held_out, "scores": scores[f"{n} {u.name}"]}
-                     for u in benchmark.users] for n in counts}
+    per_count = {n: _per_user(benchmark, {user: scores[f"{n} {user}"] for user in data.styles}) for n in counts}
     return {"image_size": model.image_size, "experts": benchmark.experts, "n_photos": len(ids), "n_draws": n_draws,
             "n_queries": n_queries, "counts": counts, "per_count": per_count}
 
@@ -312,7 +311,7 @@ def counts_table(results:dict) -> Table:
                                for metric, digits in (("psnr", 2), ("ssim", 3)))]
                   for group, wanted in GROUPS.items() for n in results["counts"]])
 
-# %% ../nbs/12_paper.ipynb #c8f2c108
+# %% ../nbs/12_paper.ipynb #0fc5b3e6
 GRID_USERS = ("ldr", "wvm", "rlm", "he", "lime")
 
 def style_grid(model:PieModel,
@@ -327,14 +326,14 @@ def style_grid(model:PieModel,
     data = StyledPhotos.from_looks(files, ids, looks, model.image_size, amounts=(1.,))
     sources, references, ours = _floats(data.sources[0, :n]), _floats(data.references[:, :n]), []
     for shown in data.references[:, n:]:
-        vector = F.normalize(_points(model, shown).mean(0), dim=0)[None]
+        vector = F.normalize(embed_photos(model, shown).mean(0), dim=0)[None]
         ours.append(torch.cat([as_applied(model, s, enhance_many(model, s, vector)) for s in sources.split(1)]))
     scores = {user: {"source": psnr(sources, reference).tolist(), "ours": psnr(own, reference).tolist()}
               for user, own, reference in zip(users, ours, references)}
     rows = [torch.stack([sources[i], *(pictures[i] for pictures in part)]) for i in range(n) for part in (ours, references)]
     return {"users": list(users), "photos": ids[:n], "psnr": scores}, tile(rows)
 
-# %% ../nbs/12_paper.ipynb #1b523417
+# %% ../nbs/12_paper.ipynb #088fa275
 LOSS_VARIANTS = {"as in the paper": {}, "without perceptual loss": {"w_perceptual": 0.}, "without total variation": {"w_tv": 0.},
                  "without vector noise": {"vector_noise": 0.}, "squared distance": {"squared": True}}
 
@@ -355,7 +354,7 @@ def losses_benchmark(config:Config,    # what all variants share
             with replacing(run/"embed.pt") as beside: shutil.copy(folder/"variant-0/embed.pt", beside)
         model = train(replace(config, **changes), photos, run, benchmark.named(False), list(benchmark.named(True)), weights)
         ids = model.config["training"]["test_photos"]
-        methods = {"source, untouched": simple_methods()["source, untouched"]}
+        methods = {"source, untouched": identity}
         per_variant[row] = users_benchmark(model, photos, ids, benchmark, methods, n_preferred, n_draws, n_queries, seed)
     first = per_variant[next(iter(variants))]
     return {key: value for key, value in first.items() if key != "per_user"} | {
@@ -370,45 +369,45 @@ def losses_table(results:dict) -> Table:
     return Table(["trained", *(f"{g}: {m}" for g in GROUPS for m in ("mPSNR, dB", "mSSIM", "over another's vector, dB"))],
                  [[row, *_cells(scores)] for row, scores in results["per_variant"].items()])
 
-# %% ../nbs/12_paper.ipynb #e0a84159
-def _model(folder) -> PieModel: return PieModel.load(folder or importlib.resources.files("pienet_nb")/"model")
-
-def _photos_and_ids(model:PieModel, photos, pairs) -> tuple: # what to read, ids left out of training, ids trained on
+# %% ../nbs/12_paper.ipynb #65dd14f9
+def _material(o:dict) -> tuple: # model, what to read, ids left out of training, ids trained on
+    model, photos, pairs = PieModel.load(o["model"]), o["photos"], o["pairs"]
     if not (photos or pairs): raise PieNetError("There are no photos to evaluate on; give --photos FOLDER or --pairs FOLDER.")
     source = PairedFolder(pairs) if pairs else photos
     found = source.ids if pairs else [Path(p).stem for p in photo_files(photos)]
     seen = set(model.config.get("training", {}).get("train_photos", []))
-    return source, held_out(model, "test_photos", found, pairs or photos), [i for i in found if i in seen]
+    return model, source, held_out(model, "test_photos", found, pairs or photos), [i for i in found if i in seen]
+
+def _draws(o:dict) -> dict: return {key: o[key] for key in ("n_draws", "n_queries", "seed")}
 
 def _users(o, journal):
-    model = _model(o["model"]); source, ids, _ = _photos_and_ids(model, o["photos"], o["pairs"])
-    return {"model_id": model.model_id} | users_benchmark(model, source, ids, n_preferred=o["n_preferred"], n_draws=o["n_draws"],
-                                                          n_queries=o["n_queries"], seed=o["seed"], journal=journal,
-                                                          metrics=PAPER_METRICS | ({"lpips": lpips_distance} if o["lpips"] else {}))
+    model, source, ids, _ = _material(o)
+    metrics = PAPER_METRICS | ({"lpips": lpips_distance} if o["lpips"] else {})
+    return {"model_id": model.model_id} | users_benchmark(model, source, ids, n_preferred=o["n_preferred"], **_draws(o),
+                                                          journal=journal, metrics=metrics)
 
 def _preferred(o, journal):
-    model = _model(o["model"]); source, ids, more = _photos_and_ids(model, o["photos"], o["pairs"])
-    return {"model_id": model.model_id} | preferred_benchmark(model, source, ids, more, n_draws=o["n_draws"],
-                                                              n_queries=o["n_queries"], seed=o["seed"], journal=journal)
+    model, source, ids, more = _material(o)
+    return {"model_id": model.model_id} | preferred_benchmark(model, source, ids, more, **_draws(o), journal=journal)
 
-# %% ../nbs/12_paper.ipynb #89e461a2
+# %% ../nbs/12_paper.ipynb #e2ef1069
 def _grid(o, journal):
-    model = _model(o["model"])
+    model = PieModel.load(o["model"])
     facts, picture = style_grid(model, o["photos"] or sample_photos())
     if o["out"]:
         with replacing(Path(o["out"]).with_suffix(".jpg")) as beside: to_image(picture).save(beside, quality=85)
     return {"model_id": model.model_id} | facts
 
 def _tsne(o, journal):
-    model = _model(o["model"]); source, ids, more = _photos_and_ids(model, o["photos"], o["pairs"])
+    model, source, ids, more = _material(o)
     benchmark = _benchmark_of(source)
     data = benchmark_data(benchmark, source, (ids + more)[:100], model.image_size)
     return {"model_id": model.model_id, "n_unseen_photos": len(ids)} | style_map(model, data, list(benchmark.named(True)), seed=o["seed"])
 
 def _losses(o, journal):
     if not (o["photos"] and o["run"]): raise PieNetError("This benchmark trains; give --photos FOLDER and --run FOLDER for the runs.")
-    return losses_benchmark(part_of(CONFIGS[o["config"]], o["share"]), o["photos"], o["run"], o["weights"] or False, n_preferred=o["n_preferred"],
-                            n_draws=o["n_draws"], n_queries=o["n_queries"], seed=o["seed"])
+    return losses_benchmark(part_of(CONFIGS[o["config"]], o["share"]), o["photos"], o["run"], o["weights"] or False,
+                            n_preferred=o["n_preferred"], **_draws(o))
 
 # %% ../nbs/12_paper.ipynb #3103d774
 def _users_report(results):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 
-from pienet_nb.core import read_photo, sample_photos
-from pienet_nb.data import PairBatches, StyledPhotos, TripletBatches, styled_dls
+from pienet_nb.core import sample_photos
+from pienet_nb.data import PairBatches, StyledPhotos, TripletBatches, sample_pieces, styled_dls
 from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieNet
 from pienet_nb.styles import built_in_looks
@@ -127,11 +127,8 @@ def write_pairs(folder):
     "A paired folder of 35 pieces of photos in two styles."
     for style, scale in ("source", 255), ("dark", 150), ("light", 330):
         (folder/style).mkdir(parents=True)
-        for path in sample_photos():
-            photo = read_photo(path, size=240)
-            for i, (x, y) in enumerate([(0, 0), (120, 0), (0, 120), (120, 120), (60, 60)]):
-                piece = photo.crop((x, y, x + 120, y + 120)).point([min(255, v*scale//255) for v in range(256)]*3)
-                piece.save(folder/style/f"{path.stem}-{i}.png")
+        for photo_id, piece in sample_pieces(side=120).items():
+            piece.point([min(255, v*scale//255) for v in range(256)]*3).save(folder/style/f"{photo_id}.png")
     return folder
 
 def start_training(pairs, out, *options):
