@@ -264,12 +264,12 @@ def saturate(image:Tensor, # sRGB in [0,1], (b,3,h,w)
     return grey + saturation*(image - grey)
 
 def split_tone(image:Tensor,   # sRGB in [0,1], (b,3,h,w)
-               shadows:tuple,  # red, green, blue to add where it is dark, about ±0.1
-               highlights:tuple, # the same where it is bright
+               shadows,        # red, green, blue to add where it is dark, about ±0.1; three numbers or (b,3,1,1)
+               highlights,     # the same where it is bright
               ) -> Tensor:     # may leave [0,1]
     "Add one colour to the dark parts and another to the bright ones."
     grey = luminance(image).clamp(0, 1)
-    dark, bright = (image.new_tensor(colour).view(1, 3, 1, 1) for colour in (shadows, highlights))
+    dark, bright = (torch.as_tensor(colour).to(image).view(-1, 3, 1, 1) for colour in (shadows, highlights))
     return image + dark*(1 - grey)**2 + bright*grey**2
 
 # %% ../nbs/01_styles.ipynb #b2889f53

@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path.stem for path in (ROOT/"pienet_nb").glob("*.py") if path.stem[0] != "_")
-INFERENCE = [name for name in ("core", "styles", "users", "presets", "embed", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
+INFERENCE = [name for name in ("core", "styles", "users", "presets", "embed", "colour", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -18,6 +18,9 @@ CALLS = {
     "embed": "assert StyleEmbedding().eval()(torch.rand(2, 3, 64, 64)).shape == (2, 512)",
     "triplet": "assert PreferenceVectors(['a', 'b']).table().shape == (2, 512)",
     "enhancer": "assert PieNet(width=8)(torch.rand(2, 3, 64, 64), torch.rand(2, 512)).shape == (2, 3, 64, 64)",
+    "open_world": "assert random_sliders(3, torch.Generator())['hue'].shape == (3, 1, 1, 1)",
+    "colour": "assert ColourNet(8, 1, 8)(torch.rand(1, 3, 4, 6), torch.rand(1, 512)).abs().max() == 0",
+    "episodes": "assert rmse_loss(torch.ones(1, 2, 3, 5, 1), torch.zeros(1, 2, 3, 5, 1)) > 0.99",
     "losses": "image = torch.rand(1, 3, 16, 16); assert abs(ssim(image, image).item() - 1) < 1e-4",
     "training": "train, held_out = split_looks([f'family/stock_{i}_soft' for i in range(99)]); assert train and held_out",
     "preference": """one, other = (Style(str(i), torch.eye(512)[i], 1, "model") for i in range(2))
