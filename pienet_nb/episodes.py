@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .colour import ColourNet, colour_statistics
-from .data import Batches, StyledPhotos, degrade
+from .data import Batches, degrade
 from .embed import StyleEmbedding
 from .losses import psnr
 from .open_world import OpenWorld

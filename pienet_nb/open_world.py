@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .data import StyledPhotos
 from .styles import expose, saturate, split_tone, tone_curve
-from .core import luminance
 
 # %% ../nbs/01_open_world.ipynb #e60e3889
 def random_sliders(n:int,                 # edits
