@@ -7,6 +7,7 @@ __all__ = ['N_QUANTILES', 'colour_statistics', 'ColourNet']
 
 # %% ../nbs/04_colour.ipynb #8b7ca070
 import torch
+from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,8 +56,6 @@ class ColourNet(nn.Module):
         return self.decode(*self.encoder(source), vector)
 
 # %% ../nbs/04_colour.ipynb #a560d2d4
-from fastcore.basics import patch
-
 @patch
 def decode(self:ColourNet, source:Tensor, # of b photos, or of one photo for all vectors; or any of their pixels
            statistics:Tensor,             # of the same photos, (b,85) or (1,85)
@@ -84,7 +83,6 @@ def lut(self:ColourNet, source:Tensor, # sRGB in [0,1], (1,3,h,w)
         strength:float=1.,             # of the edit; 0 is the identity
        ) -> Lut:
     "The edit of one photo by one vector."
-    start = Lut.identity(size)
-    lattice = start.table.view(1, size*size, size, 3).permute(0, 3, 1, 2).to(source)
-    change = self.decode(lattice, self.encoder(source)[1], vector)[0].permute(1, 2, 0).reshape(start.table.shape)
-    return Lut((start.table + strength*change.cpu()).clamp(0, 1), "rule")
+    statistics = self.encoder(source)[1]
+    def _rule(colours): return (colours + strength*self.decode(colours.to(source), statistics, vector).cpu()).clamp(0, 1)
+    return Lut.bake(_rule, size, "rule")

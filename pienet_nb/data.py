@@ -54,11 +54,12 @@ def degradation(photo_id:str, variant:int=0) -> dict[str, float]:
 def degrade(photo:Tensor,     # finished photos, sRGB in [0,1], (b,3,h,w)
             ids:list[str],    # their names, b of them
             variant:int=0,    # another number, another damage
-            amount:float=1.,  # 0 leaves the photo as it is
+            amount=1.,        # of the damage, 0 leaves the photo as it is; one number, or (b,)
            ) -> Tensor:       # sources, sRGB in [0,1], (b,3,h,w)
     "Make the untouched source of finished photos: exposure, white balance, contrast, saturation off."
     if len(ids) != len(photo): raise ValueError(f"{len(photo)} photos but {len(ids)} ids")
-    if amount == 0: return photo
+    amount = torch.as_tensor(amount, dtype=torch.float32).expand(len(ids))
+    if not amount.any(): return photo
     wrong = [degradation(i, variant) for i in ids]
     def _column(name, neutral):
         values = torch.tensor([w[name] for w in wrong])
@@ -67,7 +68,8 @@ def degrade(photo:Tensor,     # finished photos, sRGB in [0,1], (b,3,h,w)
     linear = 2**_column("exposure_ev", 0.) * gains * srgb_to_linear(photo)
     linear = MIDDLE_GREY * (linear/MIDDLE_GREY).clamp_min(1e-6)**_column("contrast", 1.)
     grey = luminance(linear)
-    return linear_to_srgb(grey + _column("saturation", 1.)*(linear - grey)).clamp(0, 1)
+    damaged = linear_to_srgb(grey + _column("saturation", 1.)*(linear - grey)).clamp(0, 1)
+    return torch.where((amount == 0).view(-1, 1, 1, 1).to(photo.device), photo, damaged)
 
 # %% ../nbs/00_data.ipynb #3f0fb4cd
 def tile(rows:list[Tensor],  # each (b,3,h,w), the same shape

@@ -9,11 +9,11 @@ __all__ = ['random_sliders', 'rotate_hue', 'move_sliders', 'OpenWorld']
 import math
 
 import torch
-from fastcore.basics import store_attr
+from fastcore.basics import patch, store_attr
 from torch import Tensor
 
 from .data import StyledPhotos
-from .styles import expose, saturate, split_tone, tone_curve
+from .styles import expose, saturate, split_tone, tone_curve, white_balance_stops
 
 # %% ../nbs/02_open_world.ipynb #e60e3889
 def random_sliders(n:int,                 # edits
@@ -44,8 +44,7 @@ def move_sliders(image:Tensor,             # sRGB in [0,1], (b,3,h,w)
                  sliders:dict[str, Tensor], # b edits, from `random_sliders`
                 ) -> Tensor:               # the same shape, in [0,1]
     "Each picture with its own edit."
-    warm, magenta = sliders["temperature"], sliders["tint"]
-    stops = torch.cat([warm/2 + magenta/3, -2*magenta/3, -warm/2 + magenta/3], 1) + sliders["exposure_ev"]
+    stops = white_balance_stops(sliders["temperature"], sliders["tint"]) + sliders["exposure_ev"]
     image = expose(image, 2**stops).clamp(0, 1)
     image = tone_curve(image, *(sliders[name] for name in ("contrast", "shadows", "highlights")))
     image = tone_curve(image, 0., sliders["channel_shadows"], sliders["channel_highlights"])
@@ -76,7 +75,15 @@ class OpenWorld:
                 "moved": _happens(self.moved) | alone, "sliders": random_sliders(n, rng)}
 
 # %% ../nbs/02_open_world.ipynb #4be308fc
-from fastcore.basics import patch
+@patch
+def finished(self:OpenWorld, photo:Tensor, # numbers of the photos, any shape
+             pixels:Tensor|None=None,      # as in `render`
+            ) -> Tensor:                   # sRGB in [0,1], (…,3,s,s) or (…,3,p,1)
+    "The photos without a look."
+    return _pixels_of(self.photos.sources[0][photo], pixels)
+
+def _pixels_of(stored:Tensor, pixels:Tensor|None) -> Tensor: # bytes (…,3,s,s) → floats in [0,1]
+    return (stored if pixels is None else stored.flatten(-2)[..., pixels, None]).float()/255
 
 @patch
 def render(self:OpenWorld, looks:dict, # n looks, from `draw`
@@ -86,12 +93,9 @@ def render(self:OpenWorld, looks:dict, # n looks, from `draw`
     "Photos in the looks, look by look."
     photo = photo.expand(len(looks["first"]), -1)
     n, m = photo.shape
-    def _pictures(stored): return (stored if pixels is None else stored.flatten(-2)[..., pixels, None]).flatten(0, 1).float()/255
     def _column(values): return values.repeat_interleave(m, 0).view(n*m, 1, 1, 1)
-    references = self.photos.references
-    look = torch.lerp(_pictures(references[looks["first"][:, None], photo]),
-                      _pictures(references[looks["second"][:, None], photo]), _column(looks["share"]))
-    finished = _pictures(self.photos.sources[0][photo])
-    image = torch.lerp(finished, look, _column(looks["strength"])).clamp(0, 1)
+    def _known(look): return _pixels_of(self.photos.references[look[:, None], photo], pixels).flatten(0, 1)
+    look = torch.lerp(_known(looks["first"]), _known(looks["second"]), _column(looks["share"]))
+    image = torch.lerp(self.finished(photo, pixels).flatten(0, 1), look, _column(looks["strength"])).clamp(0, 1)
     sliders = {name: value.repeat_interleave(m, 0) for name, value in looks["sliders"].items()}
     return torch.where(_column(looks["moved"]), move_sliders(image, sliders), image)

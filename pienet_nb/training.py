@@ -28,8 +28,8 @@ from .embed import StyleEmbedding, style_embedding
 from .enhancer import PieModel, PieNet
 from .losses import PieLoss, psnr, ssim
 from .styles import MSRCR, Look, Retinex, built_in_looks, classical_looks, lut_looks, simulated_retouchers
-from .triplet import (Autocast, ChannelsLast, Checkpoint, SetEpoch, TensorBoardLog, embed_learner, fit,
-                               load_state)
+from .triplet import (ChannelsLast, TensorBoardLog, add_noise, embed_learner, fit, load_state,
+                               usual_callbacks)
 from .users import EXPERTS, paper_benchmark, random_presets
 
 # %% ../nbs/06_training.ipynb #98d3ccfd
@@ -109,7 +109,7 @@ class VectorNoise(Callback):
     def __init__(self, norm:float=0.1): self.norm = norm
     def before_batch(self):
         source, vector = self.xb
-        self.learn.xb = source, vector + self.norm*F.normalize(torch.randn_like(vector), dim=1)
+        self.learn.xb = source, add_noise(vector, self.norm)
 
 class StyleMeasure(Metric):
     "A measure of each enhanced photo, averaged; `per_style` has the mean for each style's number."
@@ -158,9 +158,8 @@ def pie_learner(dls:DataLoaders,          # of `PairBatches`
     loss_func = PieLoss(embed.to(dls.device), w_perceptual, w_tv)
     metrics = [StyleMeasure(psnr), StyleMeasure(ssim), LossPart("color"), LossPart("tv"),
                *([LossPart("perceptual")] if w_perceptual else [])]
-    cbs = [SetEpoch(), ChannelsLast(),
-           *([VectorNoise(vector_noise)] if vector_noise else []), *([Autocast()] if bf16 else []),
-           *([Checkpoint(checkpoint, best="psnr")] if checkpoint else []), *cbs]
+    cbs = [ChannelsLast(), *([VectorNoise(vector_noise)] if vector_noise else []),
+           *usual_callbacks(bf16, checkpoint, "psnr"), *cbs]
     return Learner(dls, Enhancement(pienet), loss_func=loss_func, opt_func=Adam, wd=wd, metrics=metrics, cbs=cbs)
 
 # %% ../nbs/06_training.ipynb #74e99411
