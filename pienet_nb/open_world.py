@@ -56,7 +56,7 @@ def move_sliders(image:Tensor,             # sRGB in [0,1], (b,3,h,w)
 # %% ../nbs/02_open_world.ipynb #26511495
 class OpenWorld:
     "Endless looks: two known ones mixed and re-strengthened, then moved by random sliders."
-    def __init__(self, photos:StyledPhotos, # k known looks; its first sources are the finished photos
+    def __init__(self, photos:StyledPhotos, # k known looks; the last version of its sources is the finished photo
                  mixed:float=0.5,           # share of the looks that are made of two
                  strengths:tuple=(0.3, 1.1), # of half of the looks; the others have their full strength
                  alone:float=0.2,           # share that has only sliders
@@ -80,7 +80,7 @@ def finished(self:OpenWorld, photo:Tensor, # numbers of the photos, any shape
              pixels:Tensor|None=None,      # as in `render`
             ) -> Tensor:                   # sRGB in [0,1], (…,3,s,s) or (…,3,p,1)
     "The photos without a look."
-    return _pixels_of(self.photos.sources[0][photo], pixels)
+    return _pixels_of(self.photos.sources[-1][photo], pixels)
 
 def _pixels_of(stored:Tensor, pixels:Tensor|None) -> Tensor: # bytes (…,3,s,s) → floats in [0,1]
     return (stored if pixels is None else stored.flatten(-2)[..., pixels, None]).float()/255
