@@ -4,15 +4,14 @@
 
 # %% auto #0
 __all__ = ['OWN', 'OWN_BOTH', 'PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLISHED', 'PREFERRED_COUNTS', 'GRID_USERS',
-           'LOSS_VARIANTS', 'BENCHMARKS', 'Journal', 'benchmark_data', 'users_plan', 'draw_vectors', 'user_scores',
-           'users_benchmark', 'check_users', 'row_scores', 'user_groups', 'Table', 'mean_interval', 'users_table',
-           'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid',
-           'losses_benchmark', 'losses_table', 'run_benchmark', 'pienet_evaluate']
+           'LOSS_VARIANTS', 'BENCHMARKS', 'benchmark_data', 'users_plan', 'draw_vectors', 'user_scores',
+           'users_benchmark', 'check_users', 'row_scores', 'user_groups', 'users_table', 'gains_over', 'groups_table',
+           'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid', 'losses_benchmark', 'losses_table',
+           'run_benchmark', 'pienet_evaluate']
 
 # %% ../nbs/12_paper.ipynb #9a811571
-import io, json, shutil, time
+import json, shutil, time
 from collections.abc import Callable
-from csv import writer as csv_writer
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,50 +22,19 @@ from fastprogress.fastprogress import progress_bar
 from torch import Tensor
 from torch.nn import functional as F
 
+from .ablations import ablation_benchmark, ablations_table
 from .core import PieNetError, command, photo_files, replacing, sample_photos, seed_from, to_image
 from .data import PairedFolder, StyledPhotos, tile
 from .enhancer import PieModel
-from .evaluation import (as_applied, bootstrap_interval, delta_e_2000, delta_e_76, enhance_many,
-                                  evaluate_folders, held_out, lpips_distance, provenance, report, save_results)
+from .evaluation import (as_applied, delta_e_2000, delta_e_76, enhance_many, evaluate_folders,
+                                  held_out, lpips_distance, provenance, report, save_results)
+from .journal import Journal, Table, mean_interval
 from .losses import psnr, ssim
 from .methods import CONTROLS, control_vectors, identity, run_method, simple_methods
 from .preference import fit_vector
-from .training import CONFIGS, Config, part_of, train
+from .training import CONFIGS, Config, part_of, train, training_looks
 from .tsne import embed_photos, style_map
 from .users import UserBenchmark, paper_benchmark
-
-# %% ../nbs/12_paper.ipynb #7f695ceb
-class Journal:
-    "The finished pieces of a long run, on disk until the run is complete."
-    def __init__(self, out:str|Path|None, # the results file; None keeps nothing
-                 settings:dict,           # a run with other settings begins anew
-                ):
-        self.path, self.done = out and Path(f"{out}.part"), {}
-        head, *lines = self._lines() or [None]
-        if head == json.loads(json.dumps(settings)): self.done = dict(lines)
-        if self.path: # written anew, without a line that was cut off
-            self._append(settings, "w")
-            for line in self.done.items(): self._append(line)
-
-    def _lines(self) -> list:
-        if not (self.path and self.path.exists()): return []
-        complete = self.path.read_text(encoding="utf-8").split("\n")[:-1] # what was cut off has no end of line
-        return [json.loads(line) for line in complete]
-
-    def _append(self, line, mode:str="a"):
-        try:
-            with open(self.path, mode, encoding="utf-8") as file: file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise PieNetError(f"{self.path} cannot be written ({error.strerror}); choose another --out.") from None
-
-    def run(self, keys:list[str], piece:Callable) -> dict: # key → piece(key), in the order of `keys`
-        for key in progress_bar([key for key in keys if key not in self.done], leave=False):
-            self.done[key] = piece(key)
-            if self.path: self._append([key, self.done[key]])
-        return {key: self.done[key] for key in keys}
-
-    def close(self):
-        if self.path: self.path.unlink(missing_ok=True)
 
 # %% ../nbs/12_paper.ipynb #8533b05a
 def benchmark_data(benchmark:UserBenchmark,
@@ -211,25 +179,6 @@ def user_groups(results:dict) -> dict[str, Callable]: # name in tables → which
     parts = {f"{word} {kind}s": _group(kind, held_out) for held_out, word in ((False, "known"), (True, "unseen"))
              for kind in kinds}
     return GROUPS | {name: wanted for name, wanted in parts.items() if any(map(wanted, results["per_user"]))}
-
-# %% ../nbs/12_paper.ipynb #ca1c9f7d
-class Table:
-    "Rows of cells under column names, as Markdown and as CSV."
-    def __init__(self, columns:list[str], rows:list[list]): self.columns, self.rows = list(columns), [list(r) for r in rows]
-    def _repr_markdown_(self) -> str: return self.markdown()
-    def markdown(self) -> str:
-        lines = [self.columns, ["---"]*len(self.columns), *self.rows]
-        return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-    def csv(self) -> str:
-        with io.StringIO(newline="") as text:
-            csv_writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
-            return text.getvalue()
-
-def mean_interval(values, digits:int=2, sign:str="") -> str: # "24.13 [23.1, 25.0]"
-    "A mean with its 95 % bootstrap interval, as text."
-    values = np.asarray(values)
-    low, high = bootstrap_interval(values)
-    return f"{values.mean():{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 # %% ../nbs/12_paper.ipynb #069057bf
 METRIC_WORDS = {"psnr": ("mPSNR, dB", 2), "ssim": ("mSSIM", 3), "delta_e_2000": ("ΔE2000", 2), "delta_e_76": ("ΔE76", 2),
@@ -404,6 +353,13 @@ def _tsne(o, journal):
     data = benchmark_data(benchmark, source, (ids + more)[:100], model.image_size)
     return {"model_id": model.model_id, "n_unseen_photos": len(ids)} | style_map(model, data, list(benchmark.named(True)), seed=o["seed"])
 
+def _ablations(o, journal):
+    if not (o["photos"] and o["run"]): raise PieNetError("This benchmark trains; give --photos FOLDER and --run FOLDER for the runs.")
+    config = CONFIGS[o["config"]]
+    if config.enhancer != "colour": raise PieNetError("The ablations are of the recipe `open`; give --config open.")
+    shorter = replace(config, steps=part_of(config, o["share"]).steps, seed=o["seed"]) # the first stage is the same
+    return ablation_benchmark(shorter, o["photos"], training_looks(o["looks"])[0], o["run"], o["weights"] or False, journal=journal)
+
 def _losses(o, journal):
     if not (o["photos"] and o["run"]): raise PieNetError("This benchmark trains; give --photos FOLDER and --run FOLDER for the runs.")
     return losses_benchmark(part_of(CONFIGS[o["config"]], o["share"]), o["photos"], o["run"], o["weights"] or False,
@@ -421,7 +377,8 @@ BENCHMARKS = { # name → what runs it, and its tables by title
         [user, *(f"{np.mean(scores[key]):.2f}" for key in ("source", "ours"))] for user, scores in results["psnr"].items()])}),
     "tsne": (_tsne, lambda results: {"": Table(["users", "silhouette", "nearest style right"], [
         [group, f"{part['silhouette']:.3f}", f"{part['accuracy']:.1%}"] for group, part in results["separation"].items()])}),
-    "losses": (_losses, lambda results: {"": losses_table(results)})}
+    "losses": (_losses, lambda results: {"": losses_table(results)}),
+    "ablations": (_ablations, lambda results: {"": ablations_table(results)})}
 
 # %% ../nbs/12_paper.ipynb #6813099a
 def run_benchmark(name:str, options:dict) -> dict:
@@ -436,25 +393,25 @@ def run_benchmark(name:str, options:dict) -> dict:
     journal.close()
     return json.loads(json.dumps(results))
 
-_FOLDERS = ("model", "photos", "pairs", "run", "weights")
+_FOLDERS = ("model", "photos", "looks", "pairs", "run", "weights")
 
 @command
 def pienet_evaluate(
-    benchmark:Param("quick, users, preferred, grid, tsne or losses", str, choices=["quick", *BENCHMARKS])="quick",
+    benchmark:Param("quick, users, preferred, grid, tsne, losses or ablations", str, choices=["quick", *BENCHMARKS])="quick",
     quick:Param("the same as --benchmark quick", store_true)=False,
     model:Param("folder of the model; default: the packaged one, for quick", str)=None,
     photos:Param("folder of finished photos; those that training left out are enhanced", str)=None,
-    looks:Param("folder of LUTs for quick; default: looks made up now", str)=None,
+    looks:Param("folder of LUTs for quick (default: looks made up now) and for ablations", str)=None,
     pairs:Param("paired folder with FiveK's experts, instead of photos", str)=None,
     out:Param("write the results to this .json file", str)=None,
     csv:Param("write the tables to this .csv file", str)=None,
     n_preferred:Param("photos that a user shows", int)=20,
     n_queries:Param("photos enhanced for each look or in each draw; default: 10 for quick, else 4", int)=None,
     n_draws:Param("times that the preferred photos are drawn", int)=10,
-    run:Param("losses: folder of the training runs", str)=None,
-    config:Param("losses: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
-    share:Param("losses: make only this share of the steps", float)=1.,
-    weights:Param("losses: ResNet-18 ImageNet weights", str)=None,
+    run:Param("losses, ablations: folder of the training runs", str)=None,
+    config:Param("losses, ablations: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
+    share:Param("losses, ablations: make only this share of the steps", float)=1.,
+    weights:Param("losses, ablations: ResNet-18 ImageNet weights", str)=None,
     lpips:Param("users: LPIPS as well; needs pienet_nb[lpips] and a download", store_true)=False,
     seed:int=42):
     "Measure how near the results come to each user's own, and whether her vector is the reason."
@@ -466,7 +423,9 @@ def pienet_evaluate(
         if out: save_results(results, out)
         return print(report(results))
     options = dict(model=model, photos=photos, pairs=pairs, out=out, n_preferred=n_preferred, n_queries=queries, n_draws=n_draws,
-                   seed=seed) | (dict(run=run, config=config, share=share, weights=weights) if name == "losses" else {})
+                   seed=seed)
+    if name in ("losses", "ablations"): options |= dict(run=run, config=config, share=share, weights=weights)
+    if name == "ablations": options["looks"] = looks
     if name == "users": options["lpips"] = lpips
     tables = BENCHMARKS[name][1](run_benchmark(name, options))
     print("\n\n".join(f"**{title}**\n\n{table.markdown()}" if title else table.markdown() for title, table in tables.items()))

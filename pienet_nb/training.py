@@ -6,7 +6,7 @@
 __all__ = ['PAPER', 'PAPER_512', 'SMALL', 'OPEN', 'PAPER_SMALL', 'PAPER_TINY', 'CONFIGS', 'CROP_MARGIN', 'Config', 'StyleVectors',
            'embed_all', 'VectorNoise', 'StyleMeasure', 'LossPart', 'Enhancement', 'pie_learner', 'film_stock',
            'split_looks', 'training_looks', 'stage_1', 'stage_2', 'episodes_stage', 'style_means', 'train',
-           'source_commit', 'part_of', 'pienet_train']
+           'split_and_styled', 'source_commit', 'part_of', 'pienet_train']
 
 # %% ../nbs/06_training.ipynb #38fdbc53
 import json, subprocess
@@ -60,11 +60,13 @@ class Config:
     w_tv: float = 0.01
     rest: float = 1.               # share of the enhancer's rest that is added at full size (08_fullres)
     enhancer: str = "pub"          # PieNet, or "colour" (ColourNet), which is trained on episodes
-    n_looks: int = 8               # the next five are of episodes: looks in a batch
+    n_looks: int = 8               # the next seven are of episodes: looks in a batch
     n_sources: int = 40            # photos in a batch, each enhanced in every look
     n_preferred: int = 5           # most preferred photos of each look
     finished: float = 0.5          # share of the sources that are finished photos
     embed_lr: float = 3e-4         # of the embedding network, 0 leaves it frozen; `lr` is the enhancer's
+    open_world: bool = True        # looks are mixed and moved; else the known ones as they are
+    loss: str = "rmse"             # one of `EPISODE_LOSSES`
     steps_per_epoch: int = 250     # an epoch ends with validation and a checkpoint
     seed: int = 42
 
@@ -248,11 +250,12 @@ def episodes_stage(config:Config, train:StyledPhotos, valid:StyledPhotos, folder
     "Train embedding network and enhancer on episodes; at the end the Learner has the best weights."
     torch.manual_seed(config.seed)
     def _batches(photos, n, seed):
-        return EpisodeBatches(OpenWorld(photos), config.n_looks, config.n_sources, config.n_preferred, n,
+        world = OpenWorld(photos) if config.open_world else OpenWorld(photos, mixed=0., strengths=(1., 1.), alone=0., moved=0.)
+        return EpisodeBatches(world, config.n_looks, config.n_sources, config.n_preferred, n,
                               config.image_size, config.finished, seed)
     dls = styled_dls(_batches(train, config.steps_per_epoch, config.seed), _batches(valid, _n_valid(20, config), 0), device)
     learn = episode_learner(dls, embed, ColourNet(config.width), config.vector_noise, not config.embed_lr,
-                            wd=config.wd, checkpoint=folder/"enhancer.pt", cbs=cbs)
+                            wd=config.wd, checkpoint=folder/"enhancer.pt", cbs=cbs, loss=config.loss)
     fit(learn, _n_epochs(config.steps, config), [config.embed_lr, config.lr], config.one_cycle)
     learn.model.load_state_dict(load_state(learn.checkpoint.best_path))
     return learn
@@ -262,7 +265,8 @@ def style_means(embed:StyleEmbedding, photos:StyledPhotos) -> dict[str, Tensor]:
     return dict(zip(photos.styles, F.normalize(embed_all(embed, photos).mean(1), dim=1)))
 
 # %% ../nbs/06_training.ipynb #784c2d33
-def _n_epochs(steps:int, config:Config) -> int: return max(1, round(steps/config.steps_per_epoch))
+def _n_epochs(steps:int, config:Config) -> int: # none only for no steps
+    return steps and max(1, round(steps/config.steps_per_epoch))
 
 def _n_valid(n:int, config:Config) -> int: return min(n, config.steps_per_epoch) # batches of a validation
 
@@ -288,7 +292,7 @@ def train(config:Config,
     folder, commit = Path(folder), source_commit()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     logs = [[TensorBoardLog(folder/"tensorboard"/stage)] if tensorboard else [] for stage in ("embed", "enhancer")]
-    ids, data = _split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN))
+    ids, data = split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN))
     _same_run(folder, asdict(config) | ids | {"styles": data.styles, "imagenet_start": bool(weights)})
     parts = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")]
     first = stage_1(config, *parts, folder, weights, device, logs[0])
@@ -296,7 +300,9 @@ def train(config:Config,
     if config.enhancer == "colour":
         second = episodes_stage(config, *parts, folder, embed, device, logs[1])
         vectors = style_means(embed, parts[0])
-    else: second = stage_2(config, *parts, folder, embed, torch.stack(list(vectors.values())).cpu(), weights, device, logs[1])
+    else:
+        table = torch.stack(list(vectors.values())).cpu()
+        second = stage_2(config, *parts, folder, embed, table, weights, device, logs[1])
     facts = {"config": asdict(config), "styles": data.styles, **ids, "held_out_looks": list(held_out),
              "imagenet_start": bool(weights), "device": device, "commit": commit,
              "hours": round(_hours(first, second), 2),
@@ -304,7 +310,8 @@ def train(config:Config,
     return _save_model(config, embed, second.model.enhancer, vectors, facts, folder/"model")
 
 # %% ../nbs/06_training.ipynb #9dd793de
-def _split_and_styled(photos, looks:dict|None, size:int) -> tuple[dict, StyledPhotos]: # ids by part, all but the tests'
+def split_and_styled(photos, looks:dict|None, size:int) -> tuple[dict, StyledPhotos]: # ids by part, all but the tests'
+    "Photos for training and validation in all looks, and which photo is for what."
     files = {} if isinstance(photos, PairedFolder) else {Path(p).stem: p for p in photo_files(photos)}
     rest, test = photos.split() if isinstance(photos, PairedFolder) else split_ids(list(files))
     train, valid = split_ids(rest, 0.1, salt="valid")
@@ -315,8 +322,8 @@ def _split_and_styled(photos, looks:dict|None, size:int) -> tuple[dict, StyledPh
 
 def _save_model(config:Config, embed:StyleEmbedding, pienet:PieNet, vectors:dict, facts:dict, folder:Path) -> PieModel:
     built_in = [name for name in built_in_looks() if name in vectors]
-    model = PieModel({"width": config.width, "enhancer": config.enhancer, "encoder": config.encoder, "image_size": config.image_size,
-                      "rest": config.rest, "built_in": built_in, "training": facts},
+    model = PieModel({"width": config.width, "enhancer": config.enhancer, "encoder": config.encoder,
+                      "image_size": config.image_size, "rest": config.rest, "built_in": built_in, "training": facts},
                      embed.cpu().eval(), pienet.cpu().eval(), vectors)
     model.config = model.save(folder)
     return model
