@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'SIGN', 'RESULTS', 'RIVALS', 'CONDITIONS', 'delta_e_map', 'delta_e_2000', 'delta_e_76', 'lpips_distance',
-           'evaluation_plan', 'own_vectors', 'rival_vectors', 'enhance_many', 'as_applied', 'look_scores',
+           'evaluation_plan', 'users_plan', 'own_vectors', 'rival_vectors', 'enhance_many', 'as_applied', 'look_scores',
            'bootstrap_interval', 'summarise', 'quick_evaluation', 'unseen_looks', 'held_out', 'evaluation_photos',
            'evaluation_looks', 'provenance', 'scores_table', 'gains_table', 'kinds_table', 'report', 'evaluate_folders',
            'save_results']
@@ -108,6 +108,22 @@ def _others(shuffled:list[str]) -> dict[str, str]: # look → another, if possib
     circle = [name for stock in dict.fromkeys(stocks) for name, of in zip(shuffled, stocks) if of == stock]
     step = min(max(map(stocks.count, stocks)), len(circle)//2)
     return dict(zip(circle, circle[step:] + circle[:step]))
+
+# %% ../nbs/10_evaluation.ipynb #c9059831
+def users_plan(ids:list[str],       # photos left out of training
+               n_preferred:int=20,  # photos that a user shows (fewer where there are not so many)
+               n_draws:int=10,      # times that they are drawn
+               n_queries:int=4,     # photos enhanced in each draw
+               more:list[str]=(),   # photos from which preferred ones may be drawn besides
+               seed:int=42,
+              ) -> list[dict]:      # per draw: preferred and queries, photo ids
+    "Which photos are shown and which are enhanced; the two never share a scene."
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(sorted(ids)).tolist()
+    n = max(1, len(shuffled)//3)
+    pool, all_queries = shuffled[n:] + sorted(more), shuffled[:n]
+    draw = lambda names, k: sorted(rng.permutation(names)[:k].tolist())
+    return [{"preferred": draw(pool, n_preferred), "queries": draw(all_queries, n_queries)} for _ in range(n_draws)]
 
 # %% ../nbs/10_evaluation.ipynb #fc0dcd74
 def own_vectors(model:PieModel,

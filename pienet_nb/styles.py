@@ -636,11 +636,13 @@ def saturation_factor(self:Retoucher, image:Tensor) -> Tensor: # (b,1,1,1)
 # %% ../nbs/01_styles.ipynb #db81d2ad
 def simulated_retouchers(n:int=12, # how many
                          seed:int=0, # another seed, other people
+                         spread:float=1., # how much they differ; 0: all have the middle habits
                         ) -> dict[str,Look]: # `retoucher-00`, …
     "Simulated people with different habits; the first ones stay the same when `n` grows."
     looks = {}
     for i in range(n):
-        draw = random.Random(seed_from("retoucher", seed, i)).uniform
+        rng = random.Random(seed_from("retoucher", seed, i))
+        def draw(low, high): return (low + high)/2 + spread*(rng.uniform(low, high) - (low + high)/2)
         name = f"retoucher-{i:02d}"
         looks[name] = Retoucher(name, target=2**draw(-3.6, -1.5), effort=draw(0.5, 0.95),
                                 neutrality=draw(0, 1), chroma=2**draw(-4.2, -1.4), chroma_effort=draw(0.3, 0.8),
