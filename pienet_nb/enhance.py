@@ -21,8 +21,9 @@ from torch import Tensor
 
 from .core import (PieNetError, command, open_photo, photo_files, read_photo, replacing,
                             sample_photos, shrink, to_tensor)
+from .colour import ColourNet
 from .enhancer import PieModel
-from .fullres import enhance_fullres, fit_lut
+from .fullres import apply_fullres, lut_and_rest
 from .preference import Style, check_model, fit_style, mean_style
 from .presets import DevelopPreset
 from .styles import Lut, Parametric
@@ -68,18 +69,20 @@ def _layers(photo:str|os.PathLike|Image.Image) -> tuple[Image.Image, Image.Image
     return read_photo(image.convert("RGB")), over_white, ImageOps.exif_transpose(image.getchannel("A"))
 
 @patch
-def delta(self:Enhancer, picture:Image.Image, # upright sRGB, any size
-          style:Style,
-         ) -> tuple[Tensor, Tensor]:          # the picture as the network sees it and ΔI, each (1,3,s,s)
-    "What the network would change."
-    size = self.model.image_size
-    source = to_tensor(picture if picture.size == (size, size) else shrink(picture, size))
-    return source, self.model.enhancer(source, style.vector[None])
+def rule(self:Enhancer, picture:Image.Image, # upright sRGB, any size
+         style:Style, strength:float=1.,
+         size:int=33,                        # steps of the LUT a side
+        ) -> tuple[Lut, Image.Image|None]:   # for `apply_fullres`
+    "What the network would do: a rule about colours, and what the rule leaves unsaid, if anything."
+    side, net, vector = self.model.image_size, self.model.enhancer, style.vector[None]
+    source = to_tensor(picture if picture.size == (side, side) else shrink(picture, side))
+    if isinstance(net, ColourNet): return net.lut(source, vector, size, strength), None
+    return lut_and_rest(source, net(source, vector), strength, rest=self.model.rest, size=size)
 
 @torch.inference_mode()
-def _early_delta(enhancer:Enhancer, photo:str|os.PathLike, style:Style) -> tuple[Tensor, Tensor]:
-    "`delta` of a JPEG file, from a decoding at a fraction of its size."
-    return enhancer.delta(read_photo(photo, enhancer.model.image_size), style)
+def _early_rule(enhancer:Enhancer, photo:str|os.PathLike, *style) -> tuple[Lut, Image.Image|None]:
+    "`rule` of a JPEG file, from a decoding at a fraction of its size."
+    return enhancer.rule(read_photo(photo, enhancer.model.image_size), *style)
 
 def _is_jpeg_file(photo) -> bool:
     return not isinstance(photo, Image.Image) and Path(photo).suffix.lower() in (".jpg", ".jpeg")
@@ -100,10 +103,10 @@ def _enhance(self:Enhancer, photo:str|os.PathLike|Image.Image, # a file or a pic
     _check_strength(strength)
     style = self.find_style(style)
     with ThreadPoolExecutor(1) as pool, torch.inference_mode():
-        early = pool.submit(_early_delta, self, photo, style) if _is_jpeg_file(photo) else None
+        early = pool.submit(_early_rule, self, photo, style, strength) if _is_jpeg_file(photo) else None
         picture, over_white, alpha = _layers(photo)
-        source, delta = early.result() if early else self.delta(over_white, style)
-        enhanced = enhance_fullres(picture, source, delta, strength, rest=self.model.rest, in_place=True)
+        rule = early.result() if early else self.rule(over_white, style, strength)
+        enhanced = apply_fullres(picture, *rule, in_place=True) if strength else picture.convert("RGB")
     enhanced.info.clear()
     if alpha: enhanced.putalpha(alpha)
     return enhanced
@@ -220,8 +223,7 @@ def lut(self:Enhancer, photo:str|os.PathLike|Image.Image, # a file or a picture
     _check_strength(strength)
     if not 2 <= size <= 65: raise PieNetError(f"A LUT of size {size} is not usual; give a size from 2 to 65.")
     style = self.find_style(style)
-    with torch.inference_mode(): source, delta = self.delta(_layers(photo)[1], style)
-    lut = fit_lut(source.clone(), (source + strength*delta).clamp(0, 1), size=size)
+    with torch.inference_mode(): lut, _ = self.rule(_layers(photo)[1], style, strength, size)
     lut.name = style.name
     return lut
 
