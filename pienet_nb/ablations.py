@@ -28,7 +28,7 @@ ABLATIONS = { # row → changes of the configuration
     "open": {},
     "known looks, neither mixed nor moved": {"open_world": False},
     "no finished sources": {"finished": 0.},
-    "embedding network frozen": {"embed_lr": 0.},
+    "embedding network trained along": {"embed_lr": 3e-4},
     "no triplet stage before": {"triplet_steps": 0},
     "one preferred photo": {"n_preferred": 1},
     "1 to 10 preferred photos": {"n_preferred": 10, "n_looks": 4},

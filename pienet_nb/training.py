@@ -75,7 +75,7 @@ PAPER_512 = replace(PAPER, name="paper-512", image_size=512, encoder="resnet18")
 SMALL = Config("small", width=24, image_size=96, triplet_bs=24, triplet_steps=2500, triplet_lr=1e-3,
                bs=18, steps=7000, lr=2e-3, one_cycle=True, wd=0.01, photo_vectors=0.75, rest=0.)
 OPEN = Config("open", width=64, image_size=64, triplet_bs=24, triplet_steps=2500, triplet_lr=1e-3, enhancer="colour",
-              steps=12_000, lr=2e-3, one_cycle=True, wd=0.01, vector_noise=0.05)
+              steps=6000, lr=2e-3, one_cycle=True, wd=0.01, vector_noise=0.05, embed_lr=0.)
 PAPER_OPEN = replace(OPEN, name="paper-open", enhancer="pub", width=24, bs=18, steps=2000, vector_noise=0.1)
 PAPER_SMALL = replace(SMALL, name="paper-small", triplet_steps=1000, steps=2000, photo_vectors=0., rest=1.)
 PAPER_TINY = replace(PAPER_SMALL, name="paper-tiny", width=16, image_size=64, triplet_steps=500, steps=1000)

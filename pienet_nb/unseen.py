@@ -95,8 +95,8 @@ def model_rows(models:dict[str, PieModel], # name → model; "" is the one that 
                found:dict[str, dict],      # name → row → (k,512), of one draw
                k:int,                      # which user
               ) -> dict[str, Callable]:    # row → photo (1,3,h,w) → enhanced (1,3,h,w)
-    "The examined model with all vectors, the others with their own vectors and another's."
-    others = (OWN, OWN_BOTH, "another's vector")
+    "The examined model with all vectors, the others with some."
+    others = (OWN, OWN_BOTH, "another's vector", "nearest known style")
     def _row(model, vector):
         def _enhance(photo): return as_applied(model, photo, enhance_many(model, photo, vector[None]))
         return _enhance

@@ -32,10 +32,15 @@ from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieModel, PieNet
 model = PieModel({"width": 8, "image_size": 64}, StyleEmbedding().eval(), PieNet(8).eval(), {"one": torch.eye(512)[0]})
 assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size == (70, 50)""",
+    "journal": "assert Table(['a'], [[1]]).csv() == 'a\\n1\\n'",
+    "ablations": "assert ABLATIONS['open'] == {}",
+    "unseen": "assert goals_table and COUNTS[-1] == 100",
+    "vectors": """from pienet_nb.styles import Lut
+assert tone_of(Lut.identity(5), 3)[1].shape == (3, 3)""",
     "users": "assert len(paper_benchmark().named(held_out=True)) == 8",
     "methods": "photo = torch.rand(1, 3, 8, 8); assert identity(photo, photo) is photo",
     "tsne": "assert nearest_style(torch.eye(512)[:4].reshape(2, 2, 512)).shape == (2, 2)",
-    "paper": "assert Table(['a'], [[1]]).csv() == 'a\\n1\\n'",
+    "paper": "assert PUBLISHED[-1][0] == 'PieNet'",
     "evaluation": "assert delta_e_2000(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() > 99",
     "picker": "from PIL import Image; assert read_small(Image.new('RGB', (9000, 6000))).width < 9000",
 }
