@@ -24,7 +24,7 @@ from .core import (PieNetError, command, open_photo, photo_files, read_photo, re
 from .colour import ColourNet
 from .enhancer import PieModel
 from .fullres import apply_fullres, lut_and_rest
-from .preference import Style, check_model, fit_style, mean_style
+from .preference import Style, check_model, fit_style, mean_style, refine_vector
 from .presets import DevelopPreset
 from .styles import Lut, Parametric
 
@@ -202,6 +202,21 @@ def enhance(photo:str|os.PathLike|Image.Image,        # a file or a picture
     if (style is None) == (preferred is None): raise PieNetError("Give either a style or preferred photos.")
     enhancer = _kept(model and str(model))
     return enhancer.enhance(photo, enhancer.learn_style(preferred) if style is None else style, strength)
+
+# %% ../nbs/09_enhance.ipynb #97ff263a
+@patch
+def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, a `Style`, or a saved style file
+                 before, after, # photos as they were, and as she made them: two folders, matched by file name
+                ) -> Style:     # of the same name
+    "The style, moved towards what some pairs show."
+    style, (first, second) = self.find_style(style), ({p.stem: p for p in photo_files(part)} for part in (before, after))
+    both = sorted(set(first) & set(second))
+    if len(both) < 2:
+        raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and two pairs are needed; "
+                          "five or more serve well.")
+    pairs = (read_squares([files[name] for name in both], self.model.image_size) for files in (first, second))
+    vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs)
+    return Style(style.name, vector, style.n_photos, style.model_id)
 
 # %% ../nbs/09_enhance.ipynb #e41b70c8
 @patch
@@ -456,6 +471,8 @@ def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", s
 @command
 def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files", str, nargs="*"),
                        disliked:str=None,    # a folder of photos that are not in your taste
+                       before:str=None,      # a folder of photos as they were, to refine the style by pairs
+                       after:str=None,       # a folder of the same as you edited them, under the same names
                        name:str="mine",      # name of the style
                        out:str=None,         # file to write (<name>.safetensors if not given)
                        overwrite:bool=False, # replace the file if it exists
@@ -464,9 +481,11 @@ def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files
     "Learn a style from photos you like and save it."
     target, errors = Path(out or f"{_in_file_name(name)}.safetensors"), []
     if target.suffix.lower() != ".safetensors": raise PieNetError(f"{target} should end with .safetensors; rename it.")
+    if bool(before) != bool(after): raise PieNetError("Pairs need both folders; give --before and --after.")
     _check_free(target, overwrite)
     enhancer = Enhancer.from_pretrained(model)
     style = enhancer.learn_style(_inputs(preferred), disliked, name, errors)
+    if before: style = enhancer.refine_style(style, before, after)
     _make_folder(target.parent)
     style.save(target)
     _say(f"{name}: learnt from {style.n_photos} photos -> {target}")

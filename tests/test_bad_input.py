@@ -271,6 +271,8 @@ def test_all_preferred_are_broken(run, model, photo, tmp_path):
 
 def test_learn_style_options(run, model, photo, tmp_path):
     assert refused(run(pienet_learn_style, "--model", model), "at least one photo")
+    pairs = run(pienet_learn_style, photo, "--before", tmp_path, "--out", tmp_path/"s.safetensors", "--model", model)
+    assert refused(pairs, "--before and --after")
     assert refused(run(pienet_learn_style, photo, "--out", tmp_path/"mine.txt", "--model", model), ".safetensors")
     there = tmp_path/"mine.safetensors"; there.write_bytes(b"older")
     assert refused(run(pienet_learn_style, photo, "--out", there, "--model", model), "--overwrite")
