@@ -122,8 +122,10 @@ def users_plan(ids:list[str],       # photos left out of training
     shuffled = rng.permutation(sorted(ids)).tolist()
     n = max(1, len(shuffled)//3)
     pool, all_queries = shuffled[n:] + sorted(more), shuffled[:n]
-    draw = lambda names, k: sorted(rng.permutation(names)[:k].tolist())
-    return [{"preferred": draw(pool, n_preferred), "queries": draw(all_queries, n_queries)} for _ in range(n_draws)]
+    n_queries, dealt = min(n_queries, n), []
+    while len(dealt) < n_draws*n_queries: dealt += rng.permutation(all_queries).tolist()   # all, before any comes again
+    return [{"preferred": sorted(rng.permutation(pool)[:n_preferred].tolist()),
+             "queries": sorted(dealt[i*n_queries:(i + 1)*n_queries])} for i in range(n_draws)]
 
 # %% ../nbs/10_evaluation.ipynb #fc0dcd74
 def own_vectors(model:PieModel,

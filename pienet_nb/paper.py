@@ -415,7 +415,7 @@ def pienet_evaluate(
     out:Param("write the results to this .json file", str)=None,
     csv:Param("write the tables to this .csv file", str)=None,
     n_preferred:Param("photos that a user shows", int)=20,
-    n_queries:Param("photos enhanced for each look or in each draw; default: 10 for quick, 2 for unseen, else 4", int)=None,
+    n_queries:Param("photos enhanced for each look or in each draw; default: 10 for quick, 3 for unseen, else 4", int)=None,
     n_draws:Param("times that the preferred photos are drawn", int)=10,
     run:Param("losses, ablations: folder of the training runs", str)=None,
     config:Param("losses, ablations: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
@@ -425,7 +425,7 @@ def pienet_evaluate(
     seed:int=42):
     "Measure how near the results come to each user's own, and whether her vector is the reason."
     name = "quick" if quick else benchmark
-    queries = {"quick": 10, "unseen": 2}.get(name, 4) if n_queries is None else n_queries
+    queries = {"quick": 10, "unseen": 3}.get(name, 4) if n_queries is None else n_queries
     if min(n_preferred, queries, n_draws) < 1: raise PieNetError("--n_preferred, --n_queries and --n_draws must be 1 or more.")
     if name == "quick":
         results = evaluate_folders(model, photos, looks, n_preferred, queries, seed)

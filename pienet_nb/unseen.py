@@ -138,7 +138,7 @@ EVALUATION_SIZE = 96 # pixels a side of all photos here
 def unseen_benchmark(models:dict[str, PieModel],       # "" is the one that is examined
                      photos,                           # finished photos: a folder or files
                      groups:dict[str, dict[str, Look]], # from `unseen_users`
-                     n_preferred:int=20, n_draws:int=10, n_queries:int=2, seed:int=42,
+                     n_preferred:int=20, n_draws:int=10, n_queries:int=3, seed:int=42,
                      journal:Journal|None=None,
                     ) -> dict:                         # sizes; users: group → user → condition → row → metric
     "All users by every row, from disturbed and from finished sources."
@@ -163,7 +163,7 @@ COUNTS = (1, 2, 5, 10, 20, 50, 100)
 
 @torch.inference_mode()
 def counts_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=COUNTS,
-                     n_draws:int=10, n_queries:int=2, seed:int=42,
+                     n_draws:int=10, n_queries:int=3, seed:int=42,
                     ) -> dict: # condition → number of preferred photos → PSNR of each look
     "Own vectors from more and more preferred photos."
     files = {Path(p).stem: p for p in photo_files(photos)}
