@@ -160,7 +160,7 @@ def learn_style(self:Enhancer, preferred, # photos in the taste: a folder, a pat
     preferred = read_squares(preferred, model.image_size, errors)
     if disliked is None: return mean_style(model.embed, preferred, name, model.model_id)
     disliked = read_squares(disliked, model.image_size, errors)
-    return fit_style(model.embed, preferred, disliked, name, model.model_id)
+    return fit_style(model.embed, preferred, disliked, name, model.model_id, guarded=True)
 
 # %% ../nbs/09_enhance.ipynb #dcbd0966
 _EVENING = Parametric("evening", exposure_ev=-0.1, temperature=0.7, tint=0.3, contrast=0.15, saturation=0.9,

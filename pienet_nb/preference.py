@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .core import PieNetError, replacing
-from .embed import triplet_loss
+from .embed import style_distance, triplet_loss
 
 # %% ../nbs/07_preference.ipynb #f265b5c1
 @dataclass
@@ -118,13 +118,15 @@ def fit_style(embed:nn.Module,    # `StyleEmbedding`
               n_steps:int=200,    # these three: see `fit_vector`
               lr:float=1e-3,
               margin:float=0.2,
+              guarded:bool=False, # by `refine_by_likes`: stay at the mean where a preferred photo left out would lose
              ) -> Style:
     "The style that is nearer to each preferred photo than to each disliked one."
     if len(preferred) == 0: raise PieNetError("No preferred photo was given; choose at least one, better 20.")
     if len(disliked) == 0:
         raise PieNetError("No disliked photo was given; choose some, or learn from preferred photos alone.")
     near, far = (embeddings(embed, photos).cpu() for photos in (preferred, disliked))
-    return Style(name, fit_vector(near, far, n_steps, lr, margin), len(preferred), model_id)
+    vector = refine_by_likes(near, far, margin)[0] if guarded else fit_vector(near, far, n_steps, lr, margin)
+    return Style(name, vector, len(preferred), model_id)
 
 # %% ../nbs/07_preference.ipynb #ee63fabe
 def _path(start:Tensor, losses, items:Tensor, n_steps:int, lr:float):
@@ -139,17 +141,18 @@ def _path(start:Tensor, losses, items:Tensor, n_steps:int, lr:float):
 def guarded_search(start:Tensor,     # unit vector, (512,)
                    losses:Callable,  # (vector, numbers of items) → the loss of each
                    n:int,            # items
+                   guard:Callable|None=None, # what must not grow for an item left out; None: its loss
                    n_steps:int=40,   # of Adam, at most
                    lr:float=5e-3,    # its rate
                    n_folds:int=4,    # groups that are left out in turn
                   ) -> tuple[Tensor, int]: # unit vector, steps taken
     "Minimise the losses for as long as no item that is left out gets worse."
-    change, items = torch.zeros(n_steps + 1, n), torch.arange(n)
+    guard, change, items = guard or losses, torch.zeros(n_steps + 1, n), torch.arange(n)
     for fold in (items[i::n_folds] for i in range(min(n_folds, n)) if n > 1):
         others = items[~torch.isin(items, fold)]
-        with torch.no_grad(): before = losses(start, fold)
+        with torch.no_grad(): before = guard(start, fold)
         for step, vector in enumerate(_path(start, losses, others, n_steps, lr), 1):
-            with torch.no_grad(): change[step, fold] = losses(vector, fold) - before
+            with torch.no_grad(): change[step, fold] = guard(vector, fold) - before
     harmful = (change > 0).any(1)
     taken = change.mean(1).masked_fill(harmful, 0.).argmin().item()
     return [start, *_path(start, losses, items, taken, lr)][-1], taken
@@ -172,10 +175,11 @@ def refine_by_likes(near:Tensor,      # embeddings of preferred photos, (n,512)
                     margin:float=0.2, # α
                     **search,         # see `guarded_search`
                    ) -> tuple[Tensor, int]: # unit vector, steps taken
-    "`fit_vector`, with preferred photos left out as a guard."
+    "`fit_vector` for as long as no preferred photo that is left out gets farther away."
     def _losses(vector, items):
         return torch.stack([triplet_loss(vector, near[i, None, None], far[None], margin) for i in items.tolist()])
-    return guarded_search(F.normalize(near.mean(0), dim=0), _losses, len(near), **search)
+    def _distances(vector, items): return style_distance(vector, near[items])
+    return guarded_search(F.normalize(near.mean(0), dim=0), _losses, len(near), _distances, **search)
 
 # %% ../nbs/07_preference.ipynb #b87df511
 @patch(cls_method=True)
