@@ -33,7 +33,8 @@ from .methods import CONTROLS, OWN, OWN_BOTH, draw_vectors, identity, run_method
 from .training import CONFIGS, Config, part_of, train, training_looks
 from .styles import lut_looks
 from .tsne import embed_photos, style_map
-from .unseen import (counts_benchmark, expert_benchmark, expert_table, goals_table, unseen_benchmark,
+from .unseen import (counts_benchmark, expert_benchmark, expert_table, goals_table, pairs_benchmark,
+                              pairs_table, unseen_benchmark,
                               unseen_table, unseen_users)
 from .users import UserBenchmark, paper_benchmark
 from .vectors import robustness_benchmark, robustness_table
@@ -343,6 +344,13 @@ def _robustness(o, journal):
     looks = {name: found[name] for name in held_out(model, "held_out_looks", list(found), o["looks"])[::2]}
     return {"model_id": model.model_id} | robustness_benchmark(model, o["photos"], looks, o["n_draws"], o["n_queries"], o["seed"])
 
+def _pairs(o, journal):
+    if not (o["photos"] and o["looks"]): raise PieNetError("This benchmark needs --photos FOLDER and --looks FOLDER, those of training.")
+    model = PieModel.load(o["model"])
+    looks = unseen_users(model, o["looks"], None, o["n_users"], o["seed"])["unseen looks"]
+    return {"model_id": model.model_id, "looks": list(looks),
+            "pairs": pairs_benchmark(model, o["photos"], looks, n_draws=o["n_draws"], seed=o["seed"])}
+
 def _named_folders(text:str|None) -> list[tuple[str, str]]: # "name=folder,name=folder"
     parts = [part.partition("=") for part in (text or "").split(",") if part]
     if not all(name and folder for name, _, folder in parts): raise PieNetError("Give --baselines as NAME=FOLDER, several with commas.")
@@ -378,6 +386,7 @@ BENCHMARKS = { # name → what runs it, and its tables by title
         [group, f"{part['silhouette']:.3f}", f"{part['accuracy']:.1%}"] for group, part in results["separation"].items()])}),
     "losses": (_losses, lambda results: {"": losses_table(results)}),
     "unseen": (_unseen, _unseen_report),
+    "pairs": (_pairs, lambda results: {"": pairs_table(results)}),
     "robustness": (_robustness, lambda results: {"": robustness_table(results)}),
     "ablations": (_ablations, lambda results: {"": ablations_table(results)})}
 
@@ -402,16 +411,16 @@ _FOLDERS = ("model", "photos", "looks", "pairs", "run", "weights", "preferred", 
 
 @command
 def pienet_evaluate(
-    benchmark:Param("quick, unseen, robustness, users, preferred, grid, tsne, losses or ablations", str, choices=["quick", *BENCHMARKS])="quick",
+    benchmark:Param("quick, unseen, pairs, robustness, users, preferred, grid, tsne, losses or ablations", str, choices=["quick", *BENCHMARKS])="quick",
     quick:Param("the same as --benchmark quick", store_true)=False,
     model:Param("folder of the model; default: the packaged one, for quick", str)=None,
     photos:Param("folder of finished photos; those that training left out are enhanced", str)=None,
-    looks:Param("folder of LUTs for quick (default: looks made up now), unseen, robustness, ablations", str)=None,
+    looks:Param("folder of LUTs for quick (default: looks made up now), unseen, pairs, robustness, ablations", str)=None,
     pairs:Param("paired folder with FiveK's experts, instead of photos; unseen: with one expert, besides photos", str)=None,
     preferred:Param("unseen: finished pictures of the expert in --pairs", str)=None,
     presets:Param("unseen: folder of Lightroom presets", str)=None,
     baselines:Param("unseen: other models for the tables, NAME=FOLDER,NAME=FOLDER", str)=None,
-    n_users:Param("unseen: users in a group", int)=24,
+    n_users:Param("unseen, pairs: users in a group", int)=24,
     out:Param("write the results to this .json file", str)=None,
     csv:Param("write the tables to this .csv file", str)=None,
     n_preferred:Param("photos that a user shows", int)=20,
@@ -434,7 +443,8 @@ def pienet_evaluate(
     options = dict(model=model, photos=photos, pairs=pairs, out=out, n_preferred=n_preferred, n_queries=queries, n_draws=n_draws,
                    seed=seed)
     if name in ("losses", "ablations"): options |= dict(run=run, config=config, share=share, weights=weights)
-    if name in ("ablations", "unseen", "robustness"): options["looks"] = looks
+    if name in ("ablations", "unseen", "pairs", "robustness"): options["looks"] = looks
+    if name == "pairs": options["n_users"] = n_users
     if name == "unseen": options |= dict(preferred=preferred, presets=presets, baselines=baselines, n_users=n_users)
     if name == "users": options["lpips"] = lpips
     tables = BENCHMARKS[name][1](run_benchmark(name, options))

@@ -142,8 +142,8 @@ def guarded_search(start:Tensor,     # unit vector, (512,)
                    losses:Callable,  # (vector, numbers of items) → the loss of each
                    n:int,            # items
                    guard:Callable|None=None, # what must not grow for an item left out; None: its loss
-                   n_steps:int=40,   # of Adam, at most
-                   lr:float=5e-3,    # its rate
+                   n_steps:int=20,   # of Adam, at most
+                   lr:float=2e-3,    # its rate
                    n_folds:int=4,    # groups that are left out in turn
                   ) -> tuple[Tensor, int]: # unit vector, steps taken
     "Minimise the losses for as long as no item that is left out gets worse."

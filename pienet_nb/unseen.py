@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['HELD_OUT_FAMILY', 'GROUP', 'ORACLE', 'REFINED', 'FIRST', 'N_PAIRS', 'EVALUATION_SIZE', 'COUNTS', 'read_presets',
            'unseen_users', 'embed_sized', 'plan_vectors', 'model_rows', 'refined_row', 'user_rows', 'unseen_benchmark',
-           'counts_benchmark', 'expert_rows', 'expert_benchmark', 'scores_of', 'unseen_table', 'gains_unseen',
-           'expert_table', 'goals_table']
+           'counts_benchmark', 'pairs_benchmark', 'pairs_table', 'expert_rows', 'expert_benchmark', 'scores_of',
+           'unseen_table', 'gains_unseen', 'expert_table', 'goals_table']
 
 # %% ../nbs/11_unseen.ipynb #18920c49
 import random
@@ -183,6 +183,33 @@ def counts_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=COUNT
     plans = {n: users_plan(ids, n, n_draws, n_queries, more, seed) for n in counts}
     return {c: {str(n): [_look(version, k, plan) for k in range(len(looks))] for n, plan in plans.items()}
             for version, c in enumerate(CONDITIONS)}
+
+# %% ../nbs/11_unseen.ipynb #380b3ab7
+@torch.no_grad()
+def pairs_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=(5, 20), n_draws:int=3, seed:int=42,
+                   ) -> dict: # condition → number of pairs → change of PSNR in dB for each look and draw
+    "What a vector gains by pairs of before and after."
+    files = {Path(p).stem: p for p in photo_files(photos)}
+    ids = held_out(model, "test_photos", list(files), photos)
+    data = StyledPhotos.from_looks([files[i] for i in ids], ids, looks, EVALUATION_SIZE, amounts=(1., 0.))
+    plan, place = users_plan(ids, max(counts), n_draws, len(ids), seed=seed), {photo_id: i for i, photo_id in enumerate(ids)}
+    def _score(k, version, asked, vector):
+        enhanced = [enhance_many(model, source, vector[None]) for source in _floats(data.sources[version, asked]).split(1)]
+        return METRICS["psnr"](torch.cat(enhanced), _floats(data.references[k, asked])).mean().item()
+    def _change(k, version, n, draw):
+        shown, asked = ([place[i] for i in draw[key]] for key in ("preferred", "queries"))
+        vector = F.normalize(embed_sized(model, data.references[k, shown]).mean(0), dim=0)
+        pairs = [_floats(part[shown[:n]])[..., ::3, ::3] for part in (data.sources[version], data.references[k])]
+        with torch.enable_grad(): moved, _ = refine_vector(model.enhancer, vector, *pairs)
+        return _score(k, version, asked, moved) - _score(k, version, asked, vector)
+    return {c: {str(n): [_change(k, version, n, draw) for k in range(len(looks)) for draw in plan] for n in counts}
+            for version, c in enumerate(CONDITIONS)}
+
+def pairs_table(results:dict) -> Table:
+    "The change by refinement: mean and interval, the worst, the share that got better and worse by more than 0.01 dB."
+    rows = [(c, n, np.array(values)) for c, part in results["pairs"].items() for n, values in part.items()]
+    return Table(["sources", "pairs", "change, dB", "worst", "better", "worse"], [[c, n, mean_interval(v, 2, "+"), f"{v.min():+.2f}",
+                 f"{(v > 0.01).mean():.0%}", f"{(v < -0.01).mean():.0%}"] for c, n, v in rows])
 
 # %% ../nbs/11_unseen.ipynb #2283af54
 def expert_rows(models:dict[str, PieModel], source:Tensor, reference:Tensor, draws:list[Tensor], vectors:list[dict],
