@@ -79,8 +79,9 @@ def ablation_benchmark(config:Config,       # what all rows share
         learn = episodes_stage(changed, *parts, run, first.model.embed)
         model = PieModel({"image_size": config.image_size}, learn.model.embed.eval(), learn.model.enhancer.eval())
         history = learn.checkpoint.history
+        scores = {kind: validation_scores(model, finished, ids["valid_photos"], some) for kind, some in kinds.items()}
         return {"seconds": sum(row["seconds"] for row in history), "steps": len(history)*changed.steps_per_epoch,
-                "scores": {kind: validation_scores(model, finished, ids["valid_photos"], some) for kind, some in kinds.items()}}
+                "scores": scores}
     rows = (journal or Journal(None, {})).run(list(variants), _row)
     return {"config": config.name, "n_photos": len(ids["valid_photos"]) - len(ids["valid_photos"])//2,
             "n_preferred": len(ids["valid_photos"])//2, "rows": rows}
@@ -95,6 +96,8 @@ def ablations_table(results:dict) -> Table:
     first = results["rows"][next(iter(results["rows"]))]
     def _change(row): # on all looks and sources, against the first row
         return np.concatenate([np.array(row["scores"][k][c]["own"]) - first["scores"][k][c]["own"] for k, c in columns])
-    return Table(["trained", *(f"{k}, {c}: {m}" for k, c in columns for m in ("dB", "over another's")), "change", "minutes"],
-                 [[name, *(cell for column in columns for cell in _cells(row, *column)), mean_interval(_change(row), 2, "+"),
-                   f"{row['seconds']/60:.1f}"] for name, row in results["rows"].items()])
+    def _line(name, row):
+        cells = [cell for column in columns for cell in _cells(row, *column)]
+        return [name, *cells, mean_interval(_change(row), 2, "+"), f"{row['seconds']/60:.1f}"]
+    heads = [f"{k}, {c}: {m}" for k, c in columns for m in ("dB", "over another's")]
+    return Table(["trained", *heads, "change", "minutes"], [_line(*item) for item in results["rows"].items()])

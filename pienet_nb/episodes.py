@@ -135,6 +135,7 @@ def episode_learner(dls:DataLoaders,     # of `EpisodeBatches`
                     loss:str="rmse",     # one of `EPISODE_LOSSES`
                    ) -> Learner:
     "A Learner for episodes, end to end; the learning rates are `[embedding, enhancer]`."
-    cbs = [ClipGradient(), *([FrozenEmbedding()] if frozen else []), *usual_callbacks(bf16, checkpoint, "mean_psnr"), *cbs]
-    return Learner(dls, EpisodeModel(embed, enhancer, vector_noise), loss_func=EPISODE_LOSSES[loss], opt_func=Adam, wd=wd,
-                   splitter=_groups, metrics=[mean_psnr], cbs=cbs, train_bn=False)
+    own = [ClipGradient(), *([FrozenEmbedding()] if frozen else [])]
+    return Learner(dls, EpisodeModel(embed, enhancer, vector_noise), loss_func=EPISODE_LOSSES[loss], opt_func=Adam,
+                   wd=wd, splitter=_groups, metrics=[mean_psnr], train_bn=False,
+                   cbs=[*own, *usual_callbacks(bf16, checkpoint, "mean_psnr"), *cbs])

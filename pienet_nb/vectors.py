@@ -39,7 +39,8 @@ def left_out_change(model:PieModel, preferred:Tensor, source:Tensor) -> Tensor: 
     points = model.embed(preferred)
     def _edit(vectors): return model.enhancer(source, F.normalize(vectors.mean(0), dim=0)[None])
     whole = _edit(points)
-    return torch.stack([(_edit(points[torch.arange(len(points)) != i]) - whole).square().mean().sqrt() for i in range(len(points))])
+    changes = [_edit(points[torch.arange(len(points)) != i]) - whole for i in range(len(points))]
+    return torch.stack([change.square().mean().sqrt() for change in changes])
 
 # %% ../nbs/11_vectors.ipynb #1c784b34
 def guarded_mean(points:Tensor,         # embeddings, (n,512)
@@ -55,12 +56,14 @@ def _plain(points:Tensor) -> Tensor: return F.normalize(points.mean(0), dim=0)
 
 SETS = { # row → strays among the preferred, darkest only, black and white, how many, how the mean is taken
     "20 photos": (0, False, False, 20, _plain), "30 % strays": (6, False, False, 20, _plain),
-    "30 % strays, guarded mean": (6, False, False, 20, guarded_mean), "20 photos, guarded mean": (0, False, False, 20, guarded_mean),
-    "dark scenes only": (0, True, False, 20, _plain), "black and white": (0, False, True, 20, _plain), "one photo": (0, False, False, 1, _plain)}
+    "30 % strays, guarded mean": (6, False, False, 20, guarded_mean),
+    "20 photos, guarded mean": (0, False, False, 20, guarded_mean), "dark scenes only": (0, True, False, 20, _plain),
+    "black and white": (0, False, True, 20, _plain), "one photo": (0, False, False, 1, _plain)}
 
 # %% ../nbs/11_vectors.ipynb #09e02f63
 @torch.inference_mode()
-def robustness_benchmark(model:PieModel, photos, looks:dict[str, Look], n_draws:int=5, n_queries:int=4, seed:int=42) -> dict:
+def robustness_benchmark(model:PieModel, photos, looks:dict[str, Look], n_draws:int=5, n_queries:int=4, seed:int=42,
+                        ) -> dict: # scores: row of `SETS` → condition → PSNR of each look; frames: ΔE2000
     "PSNR of each look from each kind of set, from disturbed and finished sources; consistency of frames."
     files = {p.stem: p for p in photo_files(photos)}
     ids = held_out(model, "test_photos", list(files), photos)
@@ -84,19 +87,21 @@ def robustness_benchmark(model:PieModel, photos, looks:dict[str, Look], n_draws:
                 enhanced = enhance_many(model, data.sources[version, [i]].float()/255, vector[None])
                 found += psnr(enhanced, _grey(reference) if SETS[row][2] else reference).tolist()
         return float(np.mean(found))
-    scores = {row: {c: [_score(k, v, row) for k in range(len(looks))] for v, c in enumerate(CONDITIONS)} for row in SETS}
-    return {"n_photos": len(ids), "n_draws": n_draws, "looks": list(looks), "scores": scores,
-            "frames": [frame_difference(model, read_photo(files[i]), F.normalize(points[k % len(points)].mean(0), dim=0))
-                       for k, i in enumerate(ids)]}
+    scores = {row: {c: [_score(k, version, row) for k in range(len(looks))] for version, c in enumerate(CONDITIONS)}
+              for row in SETS}
+    frames = [frame_difference(model, read_photo(files[i]), _plain(points[k % len(points)])) for k, i in enumerate(ids)]
+    return {"n_photos": len(ids), "n_draws": n_draws, "looks": list(looks), "scores": scores, "frames": frames}
 
 # %% ../nbs/11_vectors.ipynb #4c780d0d
 @torch.inference_mode()
 def frame_difference(model:PieModel, photo:Image.Image, vector:Tensor, n:int=6) -> float:
-    "A camera that pans over a tenth of the photo in `n` frames: mean ΔE2000 between what two neighbours make of the same spot."
-    if not isinstance(model.enhancer, ColourNet): raise PieNetError("Frames are compared by the rule of a ColourNet; name such a model.")
+    "Mean ΔE2000 of the same spot in neighbouring frames, while a camera pans over a tenth of the photo."
+    if not isinstance(model.enhancer, ColourNet):
+        raise PieNetError("Frames are compared by the rule of a ColourNet; name such a model.")
     width, height, size = int(0.9*photo.width), int(0.9*photo.height), (model.image_size,)*2
     lefts = np.linspace(0, photo.width - width, n).astype(int)
-    spot = to_tensor(photo.crop((photo.width//4, photo.height//4, 3*photo.width//4, 3*photo.height//4)).resize((96, 96)))
+    middle = [share*side//4 for share in (1, 3) for side in photo.size]
+    spot = to_tensor(photo.crop(middle).resize((96, 96)))
     def _rule(left):
         source = to_tensor(photo.crop((left, 0, left + width, height)).resize(size, Image.Resampling.BOX))
         statistics = model.enhancer.encoder(source)[1]
