@@ -96,7 +96,8 @@ def users_benchmark(model:PieModel,
     "The 28 users by every method, vector and control."
     benchmark, methods = benchmark or _benchmark_of(photos), methods or simple_methods()
     check_users(model, benchmark)
-    data, plan = benchmark_data(benchmark, photos, ids, model.image_size), users_plan(ids, n_preferred, n_draws, n_queries, seed=seed)
+    data = benchmark_data(benchmark, photos, ids, model.image_size)
+    plan = users_plan(ids, n_preferred, n_draws, n_queries, seed=seed)
     vectors = _plan_vectors(model, data, plan)
     journal = journal or Journal(None, {})
     scores = journal.run(data.styles, lambda user: user_scores(model, data, plan, vectors, methods, user, metrics))
@@ -289,11 +290,17 @@ def losses_table(results:dict) -> Table:
 # %% ../nbs/12_paper.ipynb #65dd14f9
 def _material(o:dict) -> tuple: # model, what to read, ids left out of training, ids trained on
     model, photos, pairs = PieModel.load(o["model"]), o["photos"], o["pairs"]
-    if not (photos or pairs): raise PieNetError("There are no photos to evaluate on; give --photos FOLDER or --pairs FOLDER.")
+    if not (photos or pairs):
+        raise PieNetError("There are no photos to evaluate on; give --photos FOLDER or --pairs FOLDER.")
     source = PairedFolder(pairs) if pairs else photos
     found = source.ids if pairs else [Path(p).stem for p in photo_files(photos)]
     seen = set(model.config.get("training", {}).get("train_photos", []))
     return model, source, held_out(model, "test_photos", found, pairs or photos), [i for i in found if i in seen]
+
+def _needs(o:dict, folder:str):
+    words = {"run": "for its training runs", "looks": "both those of training"}[folder]
+    if not (o["photos"] and o[folder]):
+        raise PieNetError(f"This benchmark needs --photos FOLDER and --{folder} FOLDER, {words}.")
 
 def _draws(o:dict) -> dict: return {key: o[key] for key in ("n_draws", "n_queries", "seed")}
 
@@ -319,17 +326,19 @@ def _tsne(o, journal):
     model, source, ids, more = _material(o)
     benchmark = _benchmark_of(source)
     data = benchmark_data(benchmark, source, (ids + more)[:100], model.image_size)
-    return {"model_id": model.model_id, "n_unseen_photos": len(ids)} | style_map(model, data, list(benchmark.named(True)), seed=o["seed"])
+    points = style_map(model, data, list(benchmark.named(True)), seed=o["seed"])
+    return {"model_id": model.model_id, "n_unseen_photos": len(ids)} | points
 
 def _ablations(o, journal):
-    if not (o["photos"] and o["run"]): raise PieNetError("This benchmark trains; give --photos FOLDER and --run FOLDER for the runs.")
+    _needs(o, "run")
     config = CONFIGS[o["config"]]
     if config.enhancer != "colour": raise PieNetError("The ablations are of the recipe `open`; give --config open.")
     shorter = replace(config, steps=part_of(config, o["share"]).steps, seed=o["seed"]) # the first stage is the same
-    return ablation_benchmark(shorter, o["photos"], training_looks(o["looks"])[0], o["run"], o["weights"] or False, journal=journal)
+    looks, _ = training_looks(o["looks"])
+    return ablation_benchmark(shorter, o["photos"], looks, o["run"], o["weights"] or False, journal=journal)
 
 def _unseen(o, journal):
-    if not (o["photos"] and o["looks"]): raise PieNetError("This benchmark needs --photos FOLDER and --looks FOLDER, those of training.")
+    _needs(o, "looks")
     model, draws = PieModel.load(o["model"]), _draws(o)
     models = {"": model} | {name: PieModel.load(folder) for name, folder in _named_folders(o["baselines"])}
     groups = unseen_users(model, o["looks"], o["presets"], o["n_users"], o["seed"])
@@ -339,13 +348,13 @@ def _unseen(o, journal):
     return results
 
 def _robustness(o, journal):
-    if not (o["photos"] and o["looks"]): raise PieNetError("This benchmark needs --photos FOLDER and --looks FOLDER, those of training.")
+    _needs(o, "looks")
     model, found = PieModel.load(o["model"]), lut_looks(o["looks"])
     looks = {name: found[name] for name in held_out(model, "held_out_looks", list(found), o["looks"])[::2]}
-    return {"model_id": model.model_id} | robustness_benchmark(model, o["photos"], looks, o["n_draws"], o["n_queries"], o["seed"])
+    return {"model_id": model.model_id} | robustness_benchmark(model, o["photos"], looks, **_draws(o))
 
 def _pairs(o, journal):
-    if not (o["photos"] and o["looks"]): raise PieNetError("This benchmark needs --photos FOLDER and --looks FOLDER, those of training.")
+    _needs(o, "looks")
     model = PieModel.load(o["model"])
     looks = unseen_users(model, o["looks"], None, o["n_users"], o["seed"])["unseen looks"]
     return {"model_id": model.model_id, "looks": list(looks),
@@ -353,18 +362,20 @@ def _pairs(o, journal):
 
 def _named_folders(text:str|None) -> list[tuple[str, str]]: # "name=folder,name=folder"
     parts = [part.partition("=") for part in (text or "").split(",") if part]
-    if not all(name and folder for name, _, folder in parts): raise PieNetError("Give --baselines as NAME=FOLDER, several with commas.")
+    if not all(name and folder for name, _, folder in parts):
+        raise PieNetError("Give --baselines as NAME=FOLDER, several with commas.")
     return [(name, folder) for name, _, folder in parts]
 
 def _expert(o, models) -> dict:
-    if not o["preferred"]: raise PieNetError("With --pairs, give --preferred FOLDER: finished pictures of the same person.")
+    if not o["preferred"]:
+        raise PieNetError("With --pairs, give --preferred FOLDER: finished pictures of the same person.")
     pairs, listed = PairedFolder(o["pairs"]), Path(o["pairs"])/"origin.csv"
     rows = [line.split(",") for line in listed.read_text().split()[1:]] if listed.exists() else []
     return expert_benchmark(models, pairs, pairs.styles[0], o["preferred"], dict(rows), photo_files(o["photos"]),
                             o["n_preferred"], o["n_draws"], o["seed"])
 
 def _losses(o, journal):
-    if not (o["photos"] and o["run"]): raise PieNetError("This benchmark trains; give --photos FOLDER and --run FOLDER for the runs.")
+    _needs(o, "run")
     return losses_benchmark(part_of(CONFIGS[o["config"]], o["share"]), o["photos"], o["run"], o["weights"] or False,
                             n_preferred=o["n_preferred"], **_draws(o))
 
@@ -411,12 +422,13 @@ _FOLDERS = ("model", "photos", "looks", "pairs", "run", "weights", "preferred", 
 
 @command
 def pienet_evaluate(
-    benchmark:Param("quick, unseen, pairs, robustness, users, preferred, grid, tsne, losses or ablations", str, choices=["quick", *BENCHMARKS])="quick",
+    benchmark:Param("quick, unseen, pairs, robustness, users, preferred, grid, tsne, losses or ablations", str,
+                    choices=["quick", *BENCHMARKS])="quick",
     quick:Param("the same as --benchmark quick", store_true)=False,
     model:Param("folder of the model; default: the packaged one, for quick", str)=None,
     photos:Param("folder of finished photos; those that training left out are enhanced", str)=None,
-    looks:Param("folder of LUTs for quick (default: looks made up now), unseen, pairs, robustness, ablations", str)=None,
-    pairs:Param("paired folder with FiveK's experts, instead of photos; unseen: with one expert, besides photos", str)=None,
+    looks:Param("folder of LUTs for all but users and grid; quick without it makes looks up", str)=None,
+    pairs:Param("paired folder of FiveK, instead of photos; unseen: of one expert, besides photos", str)=None,
     preferred:Param("unseen: finished pictures of the expert in --pairs", str)=None,
     presets:Param("unseen: folder of Lightroom presets", str)=None,
     baselines:Param("unseen: other models for the tables, NAME=FOLDER,NAME=FOLDER", str)=None,
@@ -424,7 +436,7 @@ def pienet_evaluate(
     out:Param("write the results to this .json file", str)=None,
     csv:Param("write the tables to this .csv file", str)=None,
     n_preferred:Param("photos that a user shows", int)=20,
-    n_queries:Param("photos enhanced for each look or in each draw; default: 10 for quick, 3 for unseen, else 4", int)=None,
+    n_queries:Param("photos enhanced for each look or draw (default: 10 for quick, 3 for unseen, else 4)", int)=None,
     n_draws:Param("times that the preferred photos are drawn", int)=10,
     run:Param("losses, ablations: folder of the training runs", str)=None,
     config:Param("losses, ablations: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
@@ -435,19 +447,22 @@ def pienet_evaluate(
     "Measure how near the results come to each user's own, and whether her vector is the reason."
     name = "quick" if quick else benchmark
     queries = {"quick": 10, "unseen": 3}.get(name, 4) if n_queries is None else n_queries
-    if min(n_preferred, queries, n_draws) < 1: raise PieNetError("--n_preferred, --n_queries and --n_draws must be 1 or more.")
+    if min(n_preferred, queries, n_draws) < 1:
+        raise PieNetError("--n_preferred, --n_queries and --n_draws must be 1 or more.")
     if name == "quick":
         results = evaluate_folders(model, photos, looks, n_preferred, queries, seed)
         if out: save_results(results, out)
         return print(report(results))
-    options = dict(model=model, photos=photos, pairs=pairs, out=out, n_preferred=n_preferred, n_queries=queries, n_draws=n_draws,
-                   seed=seed)
+    options = dict(model=model, photos=photos, pairs=pairs, out=out, n_preferred=n_preferred, n_queries=queries,
+                   n_draws=n_draws, seed=seed)
     if name in ("losses", "ablations"): options |= dict(run=run, config=config, share=share, weights=weights)
     if name in ("ablations", "unseen", "pairs", "robustness"): options["looks"] = looks
     if name == "pairs": options["n_users"] = n_users
     if name == "unseen": options |= dict(preferred=preferred, presets=presets, baselines=baselines, n_users=n_users)
     if name == "users": options["lpips"] = lpips
     tables = BENCHMARKS[name][1](run_benchmark(name, options))
-    print("\n\n".join(f"**{title}**\n\n{table.markdown()}" if title else table.markdown() for title, table in tables.items()))
+    print("\n\n".join(f"**{title}**\n\n{table.markdown()}" if title else table.markdown()
+                      for title, table in tables.items()))
     if csv:
-        with replacing(csv) as beside: beside.write_text("\n".join(table.csv() for table in tables.values()), encoding="utf-8")
+        text = "\n".join(table.csv() for table in tables.values())
+        with replacing(csv) as beside: beside.write_text(text, encoding="utf-8")
