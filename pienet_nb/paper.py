@@ -356,9 +356,10 @@ def _robustness(o, journal):
 def _pairs(o, journal):
     _needs(o, "looks")
     model = PieModel.load(o["model"])
-    looks = unseen_users(model, o["looks"], None, o["n_users"], o["seed"])["unseen looks"]
-    return {"model_id": model.model_id, "looks": list(looks),
-            "pairs": pairs_benchmark(model, o["photos"], looks, n_draws=o["n_draws"], seed=o["seed"])}
+    groups = unseen_users(model, o["looks"], None, o["n_users"], o["seed"])
+    wanted = {group: groups[group] for group in ("unseen looks", "simulated people", "people alike")}
+    found = pairs_benchmark(model, o["photos"], wanted, n_draws=o["n_draws"], seed=o["seed"], journal=journal)
+    return {"model_id": model.model_id, "pairs": found}
 
 def _named_folders(text:str|None) -> list[tuple[str, str]]: # "name=folder,name=folder"
     parts = [part.partition("=") for part in (text or "").split(",") if part]

@@ -16,6 +16,7 @@ import torch
 from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -149,17 +150,19 @@ def guarded_search(start:Tensor,     # unit vector, (512,)
                    guard:Callable|None=None, # what must not grow for an item left out; None: its loss
                    n_steps:int=20,   # of Adam, at most
                    lr:float=2e-3,    # its rate
-                   n_folds:int=4,    # groups that are left out in turn
+                   n_folds:int=5,    # groups that are left out in turn
+                   confidence:float=0.995, # that items left out become better on average
                   ) -> tuple[Tensor, int]: # unit vector, steps taken
-    "Minimise the losses for as long as no item that is left out gets worse."
+    "Minimise the losses for as long as items that are left out surely gain; a single item moves nothing."
+    if n < 2: return start, 0
     guard, change, items = guard or losses, torch.zeros(n_steps + 1, n), torch.arange(n)
-    for fold in (items[i::n_folds] for i in range(min(n_folds, n)) if n > 1):
+    for fold in (items[i::n_folds] for i in range(min(n_folds, n))):
         others = items[~torch.isin(items, fold)]
         with torch.no_grad(): before = guard(start, fold)
         for step, vector in enumerate(vector_path(start, losses, others, n_steps, lr), 1):
-            with torch.no_grad(): change[step, fold] = guard(vector, fold) - before
-    harmful = (change > 0).any(1)
-    taken = change.mean(1).masked_fill(harmful, 0.).argmin().item()
+            with torch.no_grad(): change[step, fold] = guard(vector, fold)/before - 1
+    doubt = float(stdtrit(n - 1, confidence))*change.std(1)/n**0.5 # Student's t
+    taken = change.mean(1).masked_fill(change.mean(1) + doubt >= 0, 0.).argmin().item()
     return [start, *vector_path(start, losses, items, taken, lr)][-1], taken
 
 # %% ../nbs/07_preference.ipynb #9df2e182
@@ -179,7 +182,7 @@ def refine_vector(enhancer:nn.Module, # frozen
                   after:Tensor,       # the same as she made them
                   **search,           # see `guarded_search`
                  ) -> tuple[Tensor, int]: # unit vector, steps taken
-    "Move a vector towards what some pairs show; by less than two pairs it is not moved."
+    "Move a vector towards what some pairs show; by a single pair it is not moved."
     return guarded_search(vector, pair_errors(enhancer, before, after), len(before), **search)
 
 def refine_by_likes(near:Tensor,      # embeddings of preferred photos, (n,512)
@@ -187,7 +190,7 @@ def refine_by_likes(near:Tensor,      # embeddings of preferred photos, (n,512)
                     margin:float=0.2, # α
                     **search,         # see `guarded_search`
                    ) -> tuple[Tensor, int]: # unit vector, steps taken
-    "`fit_vector` for as long as no preferred photo that is left out gets farther away."
+    "`fit_vector` for as long as preferred photos that are left out surely come nearer."
     def _losses(vector, items):
         return torch.stack([triplet_loss(vector, near[i, None, None], far[None], margin) for i in items.tolist()])
     def _distances(vector, items): return style_distance(vector, near[items])

@@ -6,8 +6,8 @@
 __all__ = ['HELD_OUT_FAMILY', 'GROUP', 'ORACLE', 'BEST', 'REFINED', 'FIRST', 'N_PAIRS', 'EVALUATION_SIZE', 'COUNTS', 'RIVALS',
            'read_presets', 'unseen_users', 'embed_sized', 'plan_vectors', 'vector_row', 'method_rows', 'model_rows',
            'refined_row', 'best_row', 'mean_scores', 'add_scores', 'user_rows', 'unseen_benchmark', 'vector_scores',
-           'counts_benchmark', 'pairs_benchmark', 'pairs_table', 'expert_rows', 'expert_benchmark', 'scores_of',
-           'unseen_table', 'gains_unseen', 'expert_table', 'goals_table']
+           'counts_benchmark', 'pairs_benchmark', 'pairs_gain', 'pairs_table', 'expert_rows', 'expert_benchmark',
+           'scores_of', 'unseen_table', 'gains_unseen', 'expert_table', 'goals_table']
 
 # %% ../nbs/11_unseen.ipynb #18920c49
 import random
@@ -219,32 +219,46 @@ def counts_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=COUNT
             for version, c in enumerate(CONDITIONS)}
 
 # %% ../nbs/11_unseen.ipynb #380b3ab7
-def pairs_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=(5, 20), n_draws:int=3, seed:int=42,
-                   ) -> dict: # condition → number of pairs → change of PSNR in dB for each look and draw
+def pairs_benchmark(model:PieModel, photos, groups:dict[str, dict[str, Look]], # from `unseen_users`
+                    counts=(5, 20), n_draws:int=2, seed:int=42, journal:Journal|None=None,
+                   ) -> dict: # group/user → condition → number of pairs → change of PSNR in dB for each draw
     "What a vector gains by pairs of before and after."
-    files = {Path(p).stem: p for p in photo_files(photos)}
-    ids = held_out(model, "test_photos", list(files), photos)
-    data = StyledPhotos.from_looks([files[i] for i in ids], ids, looks, EVALUATION_SIZE, amounts=(1., 0.))
+    files, journal = {Path(p).stem: p for p in photo_files(photos)}, journal or Journal(None, {})
+    ids, found = held_out(model, "test_photos", list(files), photos), {}
     plan = users_plan(ids, max(counts), n_draws, len(ids), seed=seed)
-    place = {photo_id: i for i, photo_id in enumerate(ids)}
-    def _change(k, version, n, draw):
-        shown, asked = ([place[i] for i in draw[key]] for key in ("preferred", "queries"))
-        vector = F.normalize(embed_sized(model, data.references[k, shown]).mean(0), dim=0)
-        pairs = [_floats(part[shown[:n]]) for part in (data.sources[version], data.references[k])]
-        moved, _ = refine_vector(model.enhancer, vector, *_coarse(*pairs))
-        queries = data.sources[version, asked], data.references[k, asked]
-        before, after = (vector_scores(model, v, *queries).mean().item() for v in (vector, moved))
-        return after - before
-    return {c: {str(n): [_change(k, version, n, draw) for k in range(len(looks)) for draw in plan] for n in counts}
-            for version, c in enumerate(CONDITIONS)}
+    for group, looks in groups.items():
+        data = StyledPhotos.from_looks([files[i] for i in ids], ids, looks, EVALUATION_SIZE, amounts=(1., 0.))
+        def _piece(key):
+            k = data.styles.index(key.removeprefix(f"{group}/"))
+            return {c: {str(n): [pairs_gain(model, data, k, version, n, draw) for draw in plan] for n in counts}
+                    for version, c in enumerate(CONDITIONS)}
+        found |= journal.run([f"{group}/{user}" for user in looks], _piece)
+    return found
 
+def pairs_gain(model:PieModel, data:StyledPhotos, k:int, version:int, n:int, draw:dict) -> float: # dB
+    "What one user's vector gains on the queries of a draw by the first `n` of its pairs."
+    place = {photo_id: i for i, photo_id in enumerate(data.ids)}
+    shown, asked = ([place[i] for i in draw[key]] for key in ("preferred", "queries"))
+    vector = F.normalize(embed_sized(model, data.references[k, shown]).mean(0), dim=0)
+    pairs = [_floats(part[shown[:n]]) for part in (data.sources[version], data.references[k])]
+    moved, taken = refine_vector(model.enhancer, vector, *_coarse(*pairs))
+    if not taken: return 0.
+    queries = data.sources[version, asked], data.references[k, asked]
+    before, after = (vector_scores(model, v, *queries).mean().item() for v in (vector, moved))
+    return after - before
+
+# %% ../nbs/11_unseen.ipynb #76d0a6de
 def pairs_table(results:dict) -> Table:
     "The change by refinement: mean and interval, the worst, the share that got better and worse by more than 0.01 dB."
-    def _row(condition, n, v):
-        shares = [f"{changed.mean():.0%}" for changed in (v > 0.01, v < -0.01)]
-        return [condition, n, mean_interval(v, 2, "+"), f"{v.min():+.2f}", *shares]
-    return Table(["sources", "pairs", "change, dB", "worst", "better", "worse"],
-                 [_row(c, n, np.array(values)) for c, part in results["pairs"].items() for n, values in part.items()])
+    found = {}
+    for key, user in results["pairs"].items():
+        for c, n in ((c, n) for c in user for n in user[c]):
+            found.setdefault((key.split("/")[0], c, n), []).append(user[c][n])
+    def _row(words, users): # (users, draws)
+        shares = [f"{changed.mean():.0%}" for changed in (users > 0.01, users < -0.01)]
+        return [*words, mean_interval(users.mean(1), 2, "+"), f"{users.min():+.2f}", *shares]
+    return Table(["users", "sources", "pairs", "change, dB", "worst", "better", "worse"],
+                 [_row(words, np.array(users)) for words, users in sorted(found.items(), key=lambda item: int(item[0][2]))])
 
 # %% ../nbs/11_unseen.ipynb #2283af54
 def expert_rows(models:dict[str, PieModel], source:Tensor, reference:Tensor, draws:list[Tensor], vectors:list[dict],
