@@ -323,12 +323,16 @@ def unseen_table(results:dict, condition:str, metric:str="psnr", digits:int=2) -
 def gains_unseen(results:dict, condition:str, row:str=OWN) -> Table:
     "What the own vector gains in PSNR over every other row: mean, interval, share of users who gain."
     rows = next(iter(next(iter(results["users"].values())).values()))[condition]
-    def _cell(group, other):
-        gain = scores_of(results, group, condition, row) - scores_of(results, group, condition, other)
+    first = (FIRST, REFINED, BEST) # of the first draw alone, and so compared with each other
+    def _cell(group, one, other):
+        gain = scores_of(results, group, condition, one) - scores_of(results, group, condition, other)
         return f"{mean_interval(gain, 2, '+')}, {(gain > 0).mean():.0%}"
+    compared = [(row, other, other) for other in rows if other not in (row, *first)]
+    compared += [(one, FIRST, f"{one}, against {FIRST}") for one in (REFINED, BEST)]
     return Table([f"{row} against, {condition}", *results["users"]],
-                 [[other, *(_cell(group, other) for group in results["users"])] for other in rows if other != row])
+                 [[words, *(_cell(group, one, other) for group in results["users"])] for one, other, words in compared])
 
+# %% ../nbs/11_unseen.ipynb #20c6be2c
 def expert_table(results:dict) -> Table:
     "PSNR of every row for each origin of pairs; what the own vector gains over the source."
     pictures = results["expert"].values()
