@@ -24,7 +24,7 @@ from .core import (PieNetError, command, open_photo, photo_files, read_photo, re
 from .colour import ColourNet
 from .enhancer import PieModel
 from .fullres import apply_fullres, lut_and_rest
-from .preference import Style, check_model, fit_style, mean_style, refine_vector
+from .preference import N_LEAST, Style, check_model, fit_style, mean_style, refine_vector
 from .presets import DevelopPreset
 from .styles import Lut, Parametric
 
@@ -211,9 +211,9 @@ def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, 
     "The style, moved towards what some pairs show."
     style, (first, second) = self.find_style(style), ({p.stem: p for p in photo_files(part)} for part in (before, after))
     both = sorted(set(first) & set(second))
-    if len(both) < 2:
-        raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and two pairs are needed; "
-                          "five or more serve well.")
+    if len(both) < N_LEAST:
+        raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and {N_LEAST} pairs are needed; "
+                          "add some, or learn from preferred photos alone.")
     pairs = (read_squares([files[name] for name in both], self.model.image_size) for files in (first, second))
     vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs)
     return Style(style.name, vector, style.n_photos, style.model_id)

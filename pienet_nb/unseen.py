@@ -91,7 +91,7 @@ def plan_vectors(model:PieModel, data:StyledPhotos, plan:list[dict]) -> list[dic
 
 # %% ../nbs/11_unseen.ipynb #85485e90
 ORACLE, BEST = "oracle: LUT of this pair", "oracle: vector fitted to the first draw's photos"
-REFINED, FIRST, N_PAIRS = "own vector, refined by five pairs", "own vector, first draw", 5
+REFINED, FIRST, N_PAIRS = "own vector, refined by pairs", "own vector, first draw", 20
 
 def vector_row(model:PieModel, vector:Tensor) -> Callable: # photo (1,3,h,w) → enhanced (1,3,h,w)
     "A model with one vector, as it is applied."
@@ -220,7 +220,7 @@ def counts_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=COUNT
 
 # %% ../nbs/11_unseen.ipynb #380b3ab7
 def pairs_benchmark(model:PieModel, photos, groups:dict[str, dict[str, Look]], # from `unseen_users`
-                    counts=(5, 20), n_draws:int=2, seed:int=42, journal:Journal|None=None,
+                    counts=(10, 20), n_draws:int=2, seed:int=42, journal:Journal|None=None,
                    ) -> dict: # group/user → condition → number of pairs → change of PSNR in dB for each draw
     "What a vector gains by pairs of before and after."
     files, journal = {Path(p).stem: p for p in photo_files(photos)}, journal or Journal(None, {})
@@ -302,7 +302,7 @@ def expert_benchmark(models:dict[str, PieModel], pairs:PairedFolder, style:str, 
     per_model = {name: _expert_vectors(model, shown, rival) for name, model in models.items()}
     vectors = [{name: per_model[name][number] for name in models} for number in range(n_draws)]
     sources, references = (_read([pairs.file(s, i) for i in pairs.ids]) for s in ("source", style))
-    def _pairs(i): # five other pairs
+    def _pairs(i): # other pairs
         others = rng.sample([j for j in range(len(pairs.ids)) if j != i], min(N_PAIRS, len(pairs.ids) - 1))
         return sources[others], references[others]
     return {photo_id: {"origin": origins.get(photo_id, "unknown"), "scores": expert_rows(
