@@ -151,7 +151,7 @@ def read_squares(photos,                # a folder, a glob pattern, a file, or a
 # %% ../nbs/09_enhance.ipynb #8ebb960d
 @patch
 def learn_style(self:Enhancer, preferred, # photos in the taste: a folder, a pattern, or a list of files and PIL images
-                disliked=None,            # photos that are not, if any
+                disliked=None,            # photos that are not, if any; see `refine_by_likes`
                 name:str="mine",
                 errors:list|None=None,    # collects a sentence for each broken photo; None: the first is raised
                ) -> Style:
@@ -212,8 +212,8 @@ def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, 
     style, (first, second) = self.find_style(style), ({p.stem: p for p in photo_files(part)} for part in (before, after))
     both = sorted(set(first) & set(second))
     if len(both) < N_LEAST:
-        raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and {N_LEAST} pairs are needed; "
-                          "add some, or learn from preferred photos alone.")
+        raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and {N_LEAST} pairs "
+                          "are needed; add some, or learn from preferred photos alone.")
     pairs = (read_squares([files[name] for name in both], self.model.image_size) for files in (first, second))
     vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs)
     return Style(style.name, vector, style.n_photos, style.model_id)
@@ -470,8 +470,8 @@ def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", s
 # %% ../nbs/09_enhance.ipynb #ed0d4fb3
 @command
 def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files", str, nargs="*"),
-                       disliked:str=None,    # a folder of photos that are not in your taste
-                       before:str=None,      # a folder of photos as they were, to refine the style by pairs
+                       disliked:str=None,    # a folder of photos not in your taste, to move away from where that helps
+                       before:str=None,      # a folder of ten photos or more as they were, to refine the style by pairs
                        after:str=None,       # a folder of the same as you edited them, under the same names
                        name:str="mine",      # name of the style
                        out:str=None,         # file to write (<name>.safetensors if not given)
