@@ -339,9 +339,10 @@ def expert_table(results:dict) -> Table:
     origins = sorted({part["origin"] for part in pictures})
     rows = next(iter(pictures))["scores"]
     def _values(origin, row): return np.array([p["scores"][row]["psnr"] for p in pictures if p["origin"] == origin])
-    def _gain(origin, other): return mean_interval(_values(origin, OWN) - _values(origin, other), 2, "+")
-    gains = [[f"own over {other}", *(_gain(origin, other) for origin in origins)]
-             for other in ("source, untouched", "another's vector", "average vector")]
+    def _gain(origin, row, other): return mean_interval(_values(origin, row) - _values(origin, other), 2, "+")
+    compared = [(OWN, other) for other in ("source, untouched", "another's vector", "average vector")]
+    compared += [(REFINED, "source, untouched"), (REFINED, FIRST)]
+    gains = [[f"{row} over {other}", *(_gain(origin, row, other) for origin in origins)] for row, other in compared]
     return Table(["expert C", *(f"{origin} ({len(_values(origin, OWN))})" for origin in origins)],
                  [[row, *(f"{_values(origin, row).mean():.2f}" for origin in origins)] for row in rows] + gains)
 
