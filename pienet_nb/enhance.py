@@ -471,7 +471,7 @@ def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", s
 @command
 def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files", str, nargs="*"),
                        disliked:str=None,    # a folder of photos not in your taste, to move away from where that helps
-                       before:str=None,      # a folder of ten photos or more as they were, to refine the style by pairs
+                       before:str=None,      # a folder of twenty photos or more as they were, to refine the style by pairs
                        after:str=None,       # a folder of the same as you edited them, under the same names
                        name:str="mine",      # name of the style
                        out:str=None,         # file to write (<name>.safetensors if not given)

@@ -144,7 +144,7 @@ def vector_path(start:Tensor,    # unit vector, (512,)
         with torch.no_grad(): vector.copy_(F.normalize(vector, dim=0))
         yield vector.detach().clone()
 
-N_LEAST = 10 # items of a guarded search; fewer may by chance all lean the same way
+N_LEAST = 20 # items of a guarded search; fewer may by chance all lean the same way
 
 def guarded_search(start:Tensor,     # unit vector, (512,)
                    losses:Callable,  # (vector, numbers of items) → the loss of each
@@ -155,7 +155,7 @@ def guarded_search(start:Tensor,     # unit vector, (512,)
                    n_folds:int=5,    # groups that are left out in turn
                    confidence:float=0.995, # that items left out become better on average
                   ) -> tuple[Tensor, int]: # unit vector, steps taken
-    "Minimise the losses for as long as items that are left out surely gain; fewer than ten move nothing."
+    "Minimise the losses for as long as items that are left out surely gain; fewer than twenty move nothing."
     if n < N_LEAST: return start, 0
     guard, change, items = guard or losses, torch.zeros(n_steps + 1, n), torch.arange(n)
     for fold in (items[i::n_folds] for i in range(min(n_folds, n))):
@@ -184,7 +184,7 @@ def refine_vector(enhancer:nn.Module, # frozen
                   after:Tensor,       # the same as she made them
                   **search,           # see `guarded_search`
                  ) -> tuple[Tensor, int]: # unit vector, steps taken
-    "Move a vector towards what some pairs show; by fewer than ten it is not moved."
+    "Move a vector towards what some pairs show; by fewer than twenty it is not moved."
     return guarded_search(vector, pair_errors(enhancer, before, after), len(before), **search)
 
 def refine_by_likes(near:Tensor,      # embeddings of preferred photos, (n,512)

@@ -220,7 +220,7 @@ def counts_benchmark(model:PieModel, photos, looks:dict[str, Look], counts=COUNT
 
 # %% ../nbs/11_unseen.ipynb #380b3ab7
 def pairs_benchmark(model:PieModel, photos, groups:dict[str, dict[str, Look]], # from `unseen_users`
-                    counts=(10, 20), n_draws:int=2, seed:int=42, journal:Journal|None=None,
+                    counts=(20, 40), n_draws:int=2, seed:int=42, journal:Journal|None=None,
                    ) -> dict: # group/user → condition → number of pairs → change of PSNR in dB for each draw
     "What a vector gains by pairs of before and after."
     files, journal = {Path(p).stem: p for p in photo_files(photos)}, journal or Journal(None, {})
