@@ -428,7 +428,7 @@ def pienet_evaluate(
     quick:Param("the same as --benchmark quick", store_true)=False,
     model:Param("folder of the model; default: the packaged one, for quick", str)=None,
     photos:Param("folder of finished photos; those that training left out are enhanced", str)=None,
-    looks:Param("folder of LUTs for all but users and grid; quick without it makes looks up", str)=None,
+    looks:Param("quick (which else makes looks up), unseen, pairs, robustness, ablations: folder of LUTs", str)=None,
     pairs:Param("paired folder of FiveK, instead of photos; unseen: of one expert, besides photos", str)=None,
     preferred:Param("unseen: finished pictures of the expert in --pairs", str)=None,
     presets:Param("unseen: folder of Lightroom presets", str)=None,

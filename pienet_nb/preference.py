@@ -16,7 +16,6 @@ import torch
 from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -157,6 +156,7 @@ def guarded_search(start:Tensor,     # unit vector, (512,)
                   ) -> tuple[Tensor, int]: # unit vector, steps taken
     "Minimise the losses for as long as items that are left out surely gain; fewer than twenty move nothing."
     if n < N_LEAST: return start, 0
+    from scipy.special import stdtrit # here, because few need it and it slows every start
     guard, change, items = guard or losses, torch.zeros(n_steps + 1, n), torch.arange(n)
     for fold in (items[i::n_folds] for i in range(min(n_folds, n))):
         others = items[~torch.isin(items, fold)]

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['HELD_OUT_FAMILY', 'GROUP', 'ORACLE', 'BEST', 'REFINED', 'FIRST', 'N_PAIRS', 'EVALUATION_SIZE', 'COUNTS', 'RIVALS',
            'read_presets', 'unseen_users', 'embed_sized', 'plan_vectors', 'vector_row', 'method_rows', 'model_rows',
-           'refined_row', 'best_row', 'mean_scores', 'add_scores', 'user_rows', 'unseen_benchmark', 'vector_scores',
-           'counts_benchmark', 'pairs_benchmark', 'pairs_gain', 'pairs_table', 'expert_rows', 'expert_benchmark',
-           'scores_of', 'unseen_table', 'gains_unseen', 'expert_table', 'goals_table']
+           'first_rows', 'mean_scores', 'add_scores', 'user_rows', 'unseen_benchmark', 'vector_scores',
+           'counts_benchmark', 'pairs_benchmark', 'pairs_gains', 'pairs_table', 'expert_rows', 'expert_benchmark',
+           'scores_of', 'unseen_table', 'gains_unseen', 'expert_scores', 'expert_table', 'goals_table']
 
 # %% ../nbs/11_unseen.ipynb #18920c49
 import random
@@ -113,15 +113,15 @@ def model_rows(models:dict[str, PieModel], # name → model; "" is the one that 
             for row, vectors in found[name].items() if not name or row in others}
 
 # %% ../nbs/11_unseen.ipynb #694bfab0
-def refined_row(model:PieModel, vector:Tensor, before:Tensor, after:Tensor) -> Callable:
-    "The model with a vector that some pairs have moved."
-    return vector_row(model, refine_vector(model.enhancer, vector, *_coarse(before, after))[0])
-
-def best_row(model:PieModel, vector:Tensor, source:Tensor, reference:Tensor) -> Callable:
-    "The model with the vector that does best on the very photos that are scored."
-    errors = pair_errors(model.enhancer, *_coarse(source, reference))
-    *_, best = vector_path(vector, errors, torch.arange(len(source)), n_steps=200, lr=5e-3)
-    return vector_row(model, best)
+def first_rows(model:PieModel, own:Tensor, # her vector of the first draw, (512,)
+               pairs:tuple,                # photos before and after, (n,3,h,w) each
+               scored:tuple,               # the very photos that are scored, and their references
+              ) -> dict[str, Callable]:
+    "What is of the first draw alone: the own vector, moved by pairs, and the vector that does best."
+    refined, _ = refine_vector(model.enhancer, own, *_coarse(*pairs))
+    errors = pair_errors(model.enhancer, *_coarse(*scored))
+    *_, best = vector_path(own, errors, torch.arange(len(scored[0])), n_steps=200, lr=5e-3)
+    return {row: vector_row(model, v) for row, v in ((FIRST, own), (REFINED, refined), (BEST, best))}
 
 # %% ../nbs/11_unseen.ipynb #86f44d4e
 def _floats(pictures:Tensor) -> Tensor: return pictures.float()/255
@@ -152,9 +152,7 @@ def user_rows(models:dict[str, PieModel], data:StyledPhotos, plan:list[dict], ve
         (before, preferred), queries = _pictures(shown), _pictures(asked)
         rows = method_rows(simple_methods(), before, preferred) | model_rows(models, found, k)
         if number == 0:
-            model, own = models[""], found[""][OWN][k]
-            rows |= {FIRST: rows[OWN], REFINED: refined_row(model, own, before[:N_PAIRS], preferred[:N_PAIRS]),
-                     BEST: best_row(model, own, *queries)}
+            rows |= first_rows(models[""], found[""][OWN][k], (before[:N_PAIRS], preferred[:N_PAIRS]), queries)
         for source, reference in zip(*(part.split(1) for part in queries)): add_scores(scores, rows, source, reference)
     return mean_scores(scores)
 
@@ -230,22 +228,25 @@ def pairs_benchmark(model:PieModel, photos, groups:dict[str, dict[str, Look]], #
         data = StyledPhotos.from_looks([files[i] for i in ids], ids, looks, EVALUATION_SIZE, amounts=(1., 0.))
         def _piece(key):
             k = data.styles.index(key.removeprefix(f"{group}/"))
-            return {c: {str(n): [pairs_gain(model, data, k, version, n, draw) for draw in plan] for n in counts}
-                    for version, c in enumerate(CONDITIONS)}
+            draws = [pairs_gains(model, data, k, counts, draw) for draw in plan]
+            return {c: {str(n): [gains[c][n] for gains in draws] for n in counts} for c in CONDITIONS}
         found |= journal.run([f"{group}/{user}" for user in looks], _piece)
     return found
 
-def pairs_gain(model:PieModel, data:StyledPhotos, k:int, version:int, n:int, draw:dict) -> float: # dB
-    "What one user's vector gains on the queries of a draw by the first `n` of its pairs."
+def pairs_gains(model:PieModel, data:StyledPhotos, k:int, counts:tuple, draw:dict,
+               ) -> dict: # condition → number of pairs → gain in dB
+    "What one user's vector gains on the queries of a draw by its first pairs."
     place = {photo_id: i for i, photo_id in enumerate(data.ids)}
     shown, asked = ([place[i] for i in draw[key]] for key in ("preferred", "queries"))
     vector = F.normalize(embed_sized(model, data.references[k, shown]).mean(0), dim=0)
-    pairs = [_floats(part[shown[:n]]) for part in (data.sources[version], data.references[k])]
-    moved, taken = refine_vector(model.enhancer, vector, *_coarse(*pairs))
-    if not taken: return 0.
-    queries = data.sources[version, asked], data.references[k, asked]
-    before, after = (vector_scores(model, v, *queries).mean().item() for v in (vector, moved))
-    return after - before
+    def _score(version, v):
+        return vector_scores(model, v, data.sources[version, asked], data.references[k, asked]).mean().item()
+    def _moved(version, n):
+        pairs = _floats(data.sources[version, shown[:n]]), _floats(data.references[k, shown[:n]])
+        return refine_vector(model.enhancer, vector, *_coarse(*pairs))[0]
+    before = [_score(version, vector) for version in range(len(CONDITIONS))]
+    return {c: {n: _score(version, _moved(version, n)) - before[version] for n in counts}
+            for version, c in enumerate(CONDITIONS)}
 
 # %% ../nbs/11_unseen.ipynb #76d0a6de
 def pairs_table(results:dict) -> Table:
@@ -268,9 +269,7 @@ def expert_rows(models:dict[str, PieModel], source:Tensor, reference:Tensor, dra
     for number, (preferred, found) in enumerate(zip(draws, vectors)):
         rows = method_rows(methods, preferred, preferred) | model_rows(models, found, 0)
         if number == 0:
-            model, own = models[""], found[""][OWN][0]
-            rows |= {FIRST: rows[OWN], REFINED: refined_row(model, own, *pairs),
-                     BEST: best_row(model, own, source, reference)}
+            rows |= first_rows(models[""], found[""][OWN][0], pairs, (source, reference))
         add_scores(scores, rows, source, reference)
     return mean_scores(scores)
 
@@ -313,6 +312,9 @@ def scores_of(results:dict, group:str, condition:str, row:str, metric:str="psnr"
     "One row's scores, user by user."
     return np.array([user[condition][row][metric] for user in results["users"][group].values()])
 
+def _gain(results, row, other, group="unseen looks", condition="degraded") -> np.ndarray:
+    return scores_of(results, group, condition, row) - scores_of(results, group, condition, other)
+
 def unseen_table(results:dict, condition:str, metric:str="psnr", digits:int=2) -> Table:
     "Every row for every group of users: mean and 95 % interval over users."
     rows = next(iter(next(iter(results["users"].values())).values()))[condition]
@@ -325,7 +327,7 @@ def gains_unseen(results:dict, condition:str, row:str=OWN) -> Table:
     rows = next(iter(next(iter(results["users"].values())).values()))[condition]
     first = (FIRST, REFINED, BEST) # of the first draw alone, and so compared with each other
     def _cell(group, one, other):
-        gain = scores_of(results, group, condition, one) - scores_of(results, group, condition, other)
+        gain = _gain(results, one, other, group, condition)
         return f"{mean_interval(gain, 2, '+')}, {(gain > 0).mean():.0%}"
     compared = [(row, other, other) for other in rows if other not in (row, *first)]
     compared += [(one, FIRST, f"{one}, against {FIRST}") for one in (REFINED, BEST)]
@@ -333,23 +335,25 @@ def gains_unseen(results:dict, condition:str, row:str=OWN) -> Table:
                  [[words, *(_cell(group, one, other) for group in results["users"])] for one, other, words in compared])
 
 # %% ../nbs/11_unseen.ipynb #20c6be2c
+def expert_scores(results:dict, row:str) -> dict[str, np.ndarray]: # origin → PSNR of each picture
+    "One row's scores for the real retoucher, each origin of pairs by itself."
+    found = {}
+    for picture in results.get("expert", {}).values():
+        found.setdefault(picture["origin"], []).append(picture["scores"][row]["psnr"])
+    return {origin: np.array(found[origin]) for origin in sorted(found)}
+
 def expert_table(results:dict) -> Table:
     "PSNR of every row for each origin of pairs; what the own vector gains over the source."
-    pictures = results["expert"].values()
-    origins = sorted({part["origin"] for part in pictures})
-    rows = next(iter(pictures))["scores"]
-    def _values(origin, row): return np.array([p["scores"][row]["psnr"] for p in pictures if p["origin"] == origin])
-    def _gain(origin, row, other): return mean_interval(_values(origin, row) - _values(origin, other), 2, "+")
+    rows = next(iter(results["expert"].values()))["scores"]
+    values = {row: expert_scores(results, row) for row in rows}
     compared = [(OWN, other) for other in ("source, untouched", "another's vector", "average vector")]
     compared += [(REFINED, "source, untouched"), (REFINED, FIRST)]
-    gains = [[f"{row} over {other}", *(_gain(origin, row, other) for origin in origins)] for row, other in compared]
-    return Table(["expert C", *(f"{origin} ({len(_values(origin, OWN))})" for origin in origins)],
-                 [[row, *(f"{_values(origin, row).mean():.2f}" for origin in origins)] for row in rows] + gains)
+    def _gains(row, other): return [mean_interval(v - values[other][origin], 2, "+") for origin, v in values[row].items()]
+    return Table(["expert C", *(f"{origin} ({len(v)})" for origin, v in values[OWN].items())],
+                 [[row, *(f"{v.mean():.2f}" for v in part.values())] for row, part in values.items()] +
+                 [[f"{row} over {other}", *_gains(row, other)] for row, other in compared])
 
 # %% ../nbs/11_unseen.ipynb #fe14370a
-def _gain(results, row, other, group="unseen looks", condition="degraded") -> np.ndarray:
-    return scores_of(results, group, condition, row) - scores_of(results, group, condition, other)
-
 RIVALS = (("source, untouched", 9.), ("another's vector", 5.5), ("average vector", 4.), ("colour transfer", 3.),
           ("histogram matching", 3.)) # and by how many dB the own vector was to be better
 
@@ -361,10 +365,9 @@ def _wanted(results:dict) -> list[tuple]: # what, one value for each user, the l
     rows += [(f"{group}, {condition}: own over {row}, dB", _gain(results, OWN, row, group, condition), None)
              for group in ("simulated people", "people alike") for condition in CONDITIONS
              for row in ("another's vector", "average vector", GROUP)]
-    experts = results.get("expert", {}).values()
-    return rows + [(f"expert C, {origin}: own over source, dB", np.array([
-        part["scores"][OWN]["psnr"] - part["scores"]["source, untouched"]["psnr"] for part in experts
-        if part["origin"] == origin]), 4.) for origin in sorted({part["origin"] for part in experts})]
+    source = expert_scores(results, "source, untouched")
+    return rows + [(f"expert C, {origin}: own over source, dB", own - source[origin], 4.)
+                   for origin, own in expert_scores(results, OWN).items()]
 
 # %% ../nbs/11_unseen.ipynb #06580f2c
 def _limits(results:dict) -> list[tuple]: # what, the value, the most that was allowed
