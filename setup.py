@@ -2,7 +2,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 root = Path(__file__).parent
 config = ConfigParser(delimiters=["="], interpolation=None)
@@ -19,7 +19,7 @@ setup(
     description=settings["description"], keywords=settings["keywords"].split(),
     long_description=(root/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
     author=settings["author"], author_email=settings["author_email"],
-    packages=[settings["lib_path"]], package_data={settings["lib_path"]: ["model/*", "fivek_splits/*"]},
+    packages=find_packages(include=[settings["lib_path"], f"{settings['lib_path']}.*"]), package_data={settings["lib_path"]: ["model/*", "fivek_splits/*"]},
     python_requires=f">={settings['min_python']}",
     install_requires=lines("requirements"), extras_require=extras | {"dev": sum([lines("dev_requirements"), extras["raw"], extras["tensorboard"]], [])},
     entry_points={"console_scripts": lines("console_scripts")}, zip_safe=False,
