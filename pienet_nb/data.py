@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MIDDLE_GREY', 'split_ids', 'sample_pieces', 'degradation', 'degrade', 'tile', 'PairedFolder', 'StyledPhotos',
-           'Batches', 'TripletBatches', 'PairBatches', 'StyledDL', 'styled_dls']
+           'as_bytes', 'as_floats', 'Batches', 'TripletBatches', 'PairBatches', 'StyledDL', 'styled_dls']
 
 # %% ../nbs/06_data.ipynb #b47f2915
 from pathlib import Path
@@ -124,7 +124,15 @@ class StyledPhotos:
         return StyledPhotos(list(ids), self.styles, self.sources[:, keep], self.references[:, keep])
 
 # %% ../nbs/06_data.ipynb #b7d19c02
-def _to_bytes(image:Tensor) -> Tensor: return image.clamp(0, 1).mul(255).round().byte()
+def as_bytes(image:Tensor, # sRGB, clipped to [0,1], any shape
+            ) -> Tensor:   # uint8, same shape
+    "Pictures with 8 bits, a quarter of the memory of floats."
+    return image.clamp(0, 1).mul(255).round().byte()
+
+def as_floats(pictures:Tensor, # uint8, any shape
+             ) -> Tensor:      # sRGB in [0,1], float32, same shape
+    "Stored pictures as the networks and measures want them."
+    return pictures.float()/255
 
 @patch(cls_method=True)
 def from_looks(cls:StyledPhotos, photos:list,   # finished photos: files or PIL images
@@ -135,8 +143,8 @@ def from_looks(cls:StyledPhotos, photos:list,   # finished photos: files or PIL 
               ) -> StyledPhotos:
     "Make sources and references from finished photos."
     finished = to_tensor([read_photo(p, size) for p in progress_bar(photos, leave=False)])
-    sources = [_to_bytes(degrade(finished, ids, v, amount)) for v, amount in enumerate(amounts)]
-    references = [_to_bytes(look(finished)) for look in progress_bar(list(looks.values()), leave=False)]
+    sources = [as_bytes(degrade(finished, ids, v, amount)) for v, amount in enumerate(amounts)]
+    references = [as_bytes(look(finished)) for look in progress_bar(list(looks.values()), leave=False)]
     return cls(list(ids), list(looks), torch.stack(sources), torch.stack(references))
 
 @patch(cls_method=True)
@@ -149,9 +157,9 @@ def from_folder(cls:StyledPhotos, pairs:PairedFolder, # real sources and referen
     ids, looks = pairs.ids if ids is None else list(ids), looks or {}
     if twice := sorted(set(pairs.styles) & set(looks)):
         raise PieNetError(f"{pairs.root} has a style named {twice[0]}, like one of the looks; rename its folder.")
-    def _read(style): return torch.cat([_to_bytes(to_tensor(read_photo(pairs.file(style, i), size))) for i in ids])
+    def _read(style): return torch.cat([as_bytes(to_tensor(read_photo(pairs.file(style, i), size))) for i in ids])
     source = _read("source")
-    def _made(look): return torch.cat([_to_bytes(look(some.float()/255)) for some in source.split(64)])
+    def _made(look): return torch.cat([as_bytes(look(as_floats(some))) for some in source.split(64)])
     references = [*map(_read, pairs.styles), *map(_made, looks.values())]
     return cls(ids, [*pairs.styles, *looks], source[None], torch.stack(references))
 
@@ -173,7 +181,7 @@ class Batches:
         "The same random square of every batch, mirrored half of the time; bytes become floats in [0,1]."
         room = self.photos.size - self.size
         top, left, mirror = (torch.randint(n, (), generator=rng).item() for n in (room + 1, room + 1, 2))
-        squares = [image[..., top:top + self.size, left:left + self.size].float()/255 for image in images]
+        squares = [as_floats(image[..., top:top + self.size, left:left + self.size]) for image in images]
         return [square.flip(-1) for square in squares] if mirror and room else squares
 
     def sources(self, photo:Tensor, rng:torch.Generator) -> Tensor:
