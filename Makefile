@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test readme model_card
+.PHONY: demo test test-fast readme model_card mutation
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -14,8 +14,14 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests
 
+test-fast: $(VENV)/.installed-dev # the inner loop: without what trains or runs long
+	$(BIN)/python -m pytest tests -m "not slow"
+
 readme: $(VENV)/.installed-dev # README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py
+
+mutation: $(VENV)/.installed-dev # breaks lines of the exported cells and counts what the notebooks notice; an hour
+	$(BIN)/python tools/mutate.py nbs/[0-9]*.ipynb --per_cell 3 --out nbs/results/mutation.json
 
 model_card: $(VENV)/.installed-dev # the packaged model's card from its config and nbs/results/{quick,rest}.json
 	$(BIN)/python tools/model_card.py

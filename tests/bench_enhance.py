@@ -17,7 +17,7 @@ CAMERA = ROOT.parent/"shared"/"data"/"hires"/"camera_jpg" # JPEGs of 12.7 to 16 
 def make_photos(folder, n):
     "`n` JPEGs of 12 megapixels: camera pictures if there are any, else sample photos, enlarged."
     from PIL import Image, ImageOps
-    from pienet_nb.core import sample_photos
+    from pienet_nb.photos import sample_photos
     found = sorted(CAMERA.glob("*.jpg")) or sample_photos()
     pictures = []
     for path in found:
@@ -38,8 +38,8 @@ def seconds(func, n):
 def bench_file_to_file(enhancer, photos, folder, n):
     from PIL import Image
     from PIL.JpegImagePlugin import get_sampling
-    from pienet_nb.core import open_photo, read_photo
-    from pienet_nb.enhance import JPEG_QUALITY, save_photo
+    from pienet_nb.photos import open_photo, read_photo
+    from pienet_nb.photos import JPEG_QUALITY, save_photo
     target, name, total = folder/"result.jpg", next(iter(enhancer.styles)), [0., 0.]
     for photo in photos:
         def plain():

@@ -17,12 +17,12 @@ import torch
 from fastai.callback.core import Callback
 from torch.nn import functional as F
 
-from pienet_nb.core import sample_photos
+from pienet_nb.photos import sample_photos
 from pienet_nb.data import PairBatches, StyledPhotos, TripletBatches, styled_dls
 from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieNet
-from pienet_nb.evaluation import provenance, save_results
-from pienet_nb.styles import built_in_looks
+from pienet_nb.research.evaluation import provenance, save_results
+from pienet_nb.looks import built_in_looks
 from pienet_nb.training import CONFIGS, CROP_MARGIN, StyleVectors, pie_learner
 from pienet_nb.triplet import embed_learner
 
@@ -44,15 +44,15 @@ def make_learner(stage, config, photos, n_steps, device, folder, bf16=True, seed
     torch.manual_seed(seed)
     watch, checkpoint, size = Watch(device), Path(folder)/f"{stage}-{bf16}.pt", config.image_size
     if stage == 1:
-        batches = [TripletBatches(photos, bs, n, size, seed) for bs, n in ((config.triplet_bs, n_steps), (2, 1))]
-        learn = embed_learner(styled_dls(*batches, device), StyleEmbedding(), config.margin, bf16=bf16, wd=config.wd,
+        batches = [TripletBatches(photos, bs, n, size, seed) for bs, n in ((config.triplet.bs, n_steps), (2, 1))]
+        learn = embed_learner(styled_dls(*batches, device), StyleEmbedding(), config.triplet.margin, bf16=bf16, wd=config.wd,
                               checkpoint=checkpoint, cbs=[watch])
     else:
         vectors = StyleVectors(F.normalize(torch.randn(len(photos.styles), 512), dim=1),
-                               F.normalize(torch.randn(len(photos.styles), len(photos), 512), dim=2), config.photo_vectors)
-        batches = [PairBatches(photos, bs, n, size, seed, vectors=vectors) for bs, n in ((config.bs, n_steps), (1, 1))]
-        learn = pie_learner(styled_dls(*batches, device), PieNet(config.width, config.encoder), StyleEmbedding(),
-                            config.w_perceptual, config.w_tv, config.vector_noise, bf16, config.wd, checkpoint, cbs=[watch])
+                               F.normalize(torch.randn(len(photos.styles), len(photos), 512), dim=2), config.enhancer.photo_vectors)
+        batches = [PairBatches(photos, bs, n, size, seed, vectors=vectors) for bs, n in ((config.enhancer.bs, n_steps), (1, 1))]
+        learn = pie_learner(styled_dls(*batches, device), PieNet(config.enhancer.width, config.enhancer.encoder), StyleEmbedding(),
+                            config.enhancer.w_perceptual, config.enhancer.w_tv, config.enhancer.vector_noise, bf16, config.wd, checkpoint, cbs=[watch])
     return learn
 
 def fit_epoch(learn, lr):
@@ -66,10 +66,10 @@ class PlainLoop:
         self.model, self.loss_func = copy.deepcopy(learn.model).to(device), copy.deepcopy(learn.loss_func)
         if stage == 2: self.loss_func.to(device)
         self.model.to(memory_format=torch.channels_last).train()
-        lr = config.triplet_lr if stage == 1 else config.lr
+        lr = (config.triplet if stage == 1 else config.enhancer).lr
         self.opt = torch.optim.AdamW(self.model.parameters(), lr=lr, weight_decay=config.wd)
         self.dataset, self.n_inp, self.device = learn.dls.train.dataset, learn.dls.train.n_inp, device
-        self.noise = config.vector_noise if stage == 2 else 0
+        self.noise = config.enhancer.vector_noise if stage == 2 else 0
 
     def epoch(self):
         start = time.perf_counter()
@@ -87,7 +87,7 @@ def against_plain_loop(stage, config, photos, args, folder):
     "Steps a second of our Learner and of a plain loop, by turns; the first turn does not count."
     learn = make_learner(stage, config, photos, args.steps, args.device, folder)
     plain = PlainLoop(learn, stage, config, args.device)
-    lr, times = config.triplet_lr if stage == 1 else config.lr, {"learner": [], "plain": []}
+    lr, times = (config.triplet if stage == 1 else config.enhancer).lr, {"learner": [], "plain": []}
     for turn in range(args.repeats + 1):
         runs = [("learner", lambda: fit_epoch(learn, lr)), ("plain", plain.epoch)]
         for name, run in runs[::-1] if turn % 2 else runs: times[name].append(run())
@@ -97,7 +97,8 @@ def against_plain_loop(stage, config, photos, args, folder):
 
 def precision(stage, config, photos, args, folder):
     "bfloat16 against float32: speed by turns of ten steps, and the mean loss of the last 50 steps, for several seeds."
-    lr, n, losses, ratios, speed = config.triplet_lr if stage == 1 else config.lr, 10, [], [], {True: [], False: []}
+    lr, n = (config.triplet if stage == 1 else config.enhancer).lr, 10
+    losses, ratios, speed = [], [], {True: [], False: []}
     for seed in range(args.seeds):
         learners = {bf16: make_learner(stage, config, photos, n, args.device, folder, bf16, seed) for bf16 in (True, False)}
         for turn in range(args.loss_steps//n):

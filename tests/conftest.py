@@ -1,8 +1,10 @@
-"""What several tests share."""
+"""What several tests share, and how they are dealt out to the workers of `pytest -n`."""
 import os, shutil, subprocess, sys
 from pathlib import Path
 
-import pytest
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"): os.environ.setdefault(name, "1") # a worker has a core
+
+import pytest # noqa: E402, torch reads the variables at its import
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -12,11 +14,23 @@ def git_state():
     return run.stdout if run.returncode == 0 else None
 
 def pytest_configure(config):
-    config.git_state = git_state() if os.environ.get("CI") and shutil.which("git") else None
+    "Remember the checkout where CI is set: elsewhere someone may be editing."
+    watch = os.environ.get("CI") and shutil.which("git") and not hasattr(config, "workerinput")
+    config.git_state = git_state() if watch else None
 
+def pytest_sessionfinish(session):
+    "No test may change the checkout."
+    before = getattr(session.config, "git_state", None)
+    if before is not None and git_state() != before:
+        print(f"\nThe tests changed the checkout:\n{git_state()}", file=sys.stderr)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    "The test that looks at what all the others left behind runs last."
-    items.sort(key=lambda item: item.name == "test_nothing_changed")
+    "A file's tests share what they made and stay on one worker, but each notebook goes alone; the long ones begin."
+    for item in items:
+        if item.path.stem != "test_notebooks": item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: not item.get_closest_marker("slow"))
 
 @pytest.fixture(scope="session")
 def root():
@@ -45,8 +59,9 @@ def in_step(tmp_path_factory):
     for name in "settings.ini", "pyproject.toml": shutil.copy(ROOT/name, copy)
     (copy/"nbs").mkdir()
     for path in (ROOT/"nbs").glob("*.ipynb"): shutil.copy(path, copy/"nbs")
-    (copy/"pienet_nb").mkdir()
-    shutil.copy(ROOT/"pienet_nb/__init__.py", copy/"pienet_nb")
+    for folder in "pienet_nb", "pienet_nb/research":
+        (copy/folder).mkdir()
+        shutil.copy(ROOT/folder/"__init__.py", copy/folder)
     for program in "nbdev_export", "nbdev_clean":
         subprocess.run([Path(sys.executable).parent/program], cwd=copy, check=True)
     return copy

@@ -8,7 +8,8 @@ from PIL import Image
 
 import pienet_nb.enhance
 from pienet_nb.core import PieNetError
-from pienet_nb.enhance import (Enhancer, pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style, pienet_styles)
+from pienet_nb.enhance import Enhancer
+from pienet_nb.commands import pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style, pienet_styles
 from tiny_model import model, other_model, photo, picture, run  # noqa: F401 (fixtures)
 
 def refused(result, *words):

@@ -8,10 +8,11 @@ from PIL import Image, ImageCms, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
 import pienet_nb
-from pienet_nb.core import sample_photos
-from pienet_nb.enhance import (Enhancer, Style, enhance, pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style,
-                               pienet_styles)
-from pienet_nb.styles import Lut
+from pienet_nb.photos import sample_photos
+from pienet_nb.enhance import Enhancer, enhance
+from pienet_nb.preference import Style
+from pienet_nb.commands import pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style, pienet_styles
+from pienet_nb.looks import Lut
 from tiny_model import model, photo, picture, random_model, run  # noqa: F401 (fixtures)
 
 PROGRAM = "from pienet_nb.enhance import {0}\nif __name__ == '__main__': {0}()\n"

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 import pienet_nb
-from pienet_nb.core import photo_files, sample_photos
+from pienet_nb.photos import photo_files, sample_photos
 from pienet_nb.enhancer import PieModel
-from pienet_nb.evaluation import CONDITIONS, METRICS, RESULTS, RIVALS, evaluate_folders
-from pienet_nb.paper import pienet_evaluate
-from pienet_nb.styles import Lut, built_in_looks
+from pienet_nb.research.evaluation import CONDITIONS, RESULTS, RIVALS, evaluate_folders
+from pienet_nb.metrics import METRICS
+from pienet_nb.research.benchmarks import pienet_evaluate
+from pienet_nb.looks import Lut, built_in_looks
 from pienet_nb.training import split_looks
 from tiny_model import random_model, run  # noqa: F401 (fixture)
 
@@ -64,7 +65,7 @@ def test_twice_the_same_and_another_seed_another_draw(folders):
 
 def test_runs_without_folders_as_a_program(folders, tmp_path):
     script = tmp_path/"pienet_evaluate"
-    script.write_text("from pienet_nb.paper import pienet_evaluate\npienet_evaluate()\n")
+    script.write_text("from pienet_nb.research.benchmarks import pienet_evaluate\npienet_evaluate()\n")
     environment = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
     done = subprocess.run([sys.executable, script, "--quick", "--model", folders/"model", "--n_queries", "1"],
                           capture_output=True, text=True, env=environment)

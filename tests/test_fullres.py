@@ -7,13 +7,14 @@ from peak_memory import in_process
 MEMORY = """
 import sys
 import torch
-from pienet_nb.core import read_photo, sample_photos, shrink, to_tensor
+from pienet_nb.photos import read_photo, sample_photos, shrink
+from pienet_nb.core import to_tensor
 from pienet_nb.fullres import enhance_fullres
-from pienet_nb.styles import built_in_looks
+from pienet_nb.looks import built_in_looks
 photo = read_photo(sample_photos()[2]).resize((4288, 2848))
 source = to_tensor(shrink(photo, 256))
 delta = built_in_looks()["warm-film"](source) - source
-delta = delta * torch.linspace(0, 1, 256) # more to the right, so that there is a rest
+delta = delta * torch.linspace(0, 1, 256) # more to the right, so that there is a residual
 enhanced = enhance_fullres(photo, source, delta)
 enhanced.save(sys.argv[1], quality=92)
 assert enhanced.size == photo.size
@@ -31,10 +32,11 @@ def test_quality_on_large_photos(shared_data, name):
     "A look through a graduated mask, against the truth in the middle of the full-size photo."
     import torch
     from torch.nn import functional as F
-    from pienet_nb.core import read_photo, shrink, to_tensor
+    from pienet_nb.photos import read_photo, shrink
+    from pienet_nb.core import to_tensor
     from pienet_nb.fullres import enhance_fullres
-    from pienet_nb.losses import psnr
-    from pienet_nb.styles import built_in_looks
+    from pienet_nb.metrics import psnr
+    from pienet_nb.looks import built_in_looks
     path, look = shared_data/"hires"/name, built_in_looks()["teal-orange"]
     if not path.exists(): pytest.skip(f"{path.name} is not in the larger data set")
     photo = read_photo(path)

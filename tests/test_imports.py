@@ -5,43 +5,50 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted(path.stem for path in (ROOT/"pienet_nb").glob("*.py") if path.stem[0] != "_")
-INFERENCE = [name for name in ("core", "styles", "users", "presets", "embed", "colour", "enhancer", "preference", "fullres", "enhance") if name in MODULES]
-TRAINING_ONLY = ["fastai", "matplotlib", "sklearn"]
+PACKAGE = ROOT/"pienet_nb"
+MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_")
+INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "colour", "enhance", "commands"]
+TRAINING_ONLY = ["fastai", "matplotlib", "sklearn", "skimage", "torchvision"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
 CALLS = {
-    "core": "assert read_photo(sample_photos()[0], size=16).size == (16, 16)",
+    "core": "assert abs(lightness(torch.tensor(0.18419)) - 0.5) < 1e-4",
+    "photos": "assert read_photo(sample_photos()[0], size=16).size == (16, 16)",
+    "looks": "assert len(built_in_looks()) == 10; assert Lut.identity(5)(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
+    "classical": "assert len(classical_looks()) == 8; assert LDR()(torch.rand(1, 3, 8, 9)).shape == (1, 3, 8, 9)",
+    "people": "assert list(simulated_retouchers(1)) == ['retoucher-00'] and len(random_presets(3)) == 3",
+    "presets": "assert DevelopPreset({})(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
     "data": "train, test = split_ids([str(i) for i in range(99)]); assert train and test and len(train) + len(test) == 99",
     "fivek": "assert fivek_split('250', ['a0017', 'a0001']) == (['a0001'], ['a0017'])",
-    "styles": "assert len(built_in_looks()) == 10; assert Lut.identity(5)(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
+    "metrics": "assert delta_e_2000(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() > 99",
+    "users": "assert len(paper_benchmark().named(held_out=True)) == 8",
     "embed": "assert StyleEmbedding().eval()(torch.rand(2, 3, 64, 64)).shape == (2, 512)",
+    "learner": "assert [type(cb).__name__ for cb in usual_callbacks(bf16=False)] == ['SetEpoch']",
     "triplet": "assert PreferenceVectors(['a', 'b']).table().shape == (2, 512)",
     "enhancer": "assert PieNet(width=8)(torch.rand(2, 3, 64, 64), torch.rand(2, 512)).shape == (2, 3, 64, 64)",
-    "open_world": "assert random_sliders(3, torch.Generator())['hue'].shape == (3, 1, 1, 1)",
-    "colour": "assert ColourNet(8, 1, 8)(torch.rand(1, 3, 4, 6), torch.rand(1, 512)).abs().max() == 0",
-    "episodes": "assert rmse_loss(torch.ones(1, 2, 3, 5, 1), torch.zeros(1, 2, 3, 5, 1)) > 0.99",
-    "losses": "image = torch.rand(1, 3, 16, 16); assert abs(ssim(image, image).item() - 1) < 1e-4",
+    "losses": "image = torch.rand(1, 3, 16, 16); assert colour_loss(image, image + 1) > 0.99",
     "training": "train, held_out = split_looks([f'family/stock_{i}_soft' for i in range(99)]); assert train and held_out",
     "preference": """one, other = (Style(str(i), torch.eye(512)[i], 1, "model") for i in range(2))
 assert abs(Style.blend([one, other], [1., 3.]).vector.norm() - 1) < 1e-5""",
-    "presets": "assert DevelopPreset({})(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
     "fullres": "assert fit_lut(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), size=5).size == 5",
+    "colour": "assert ColourNet(8, 1, 8)(torch.rand(1, 3, 4, 6), torch.rand(1, 512)).abs().max() == 0",
+    "open_world": "assert random_sliders(3, torch.Generator())['hue'].shape == (3, 1, 1, 1)",
+    "episodes": "assert rmse_loss(torch.ones(1, 2, 3, 5, 1), torch.zeros(1, 2, 3, 5, 1)) > 0.99",
     "enhance": """from PIL import Image
 from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieModel, PieNet
 model = PieModel({"width": 8, "image_size": 64}, StyleEmbedding().eval(), PieNet(8).eval(), {"one": torch.eye(512)[0]})
 assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size == (70, 50)""",
-    "journal": "assert Table(['a'], [[1]]).csv() == 'a\\n1\\n'",
-    "ablations": "assert ABLATIONS['open'] == {}",
-    "unseen": "assert goals_table and COUNTS[-1] == 100",
-    "vectors": "assert guarded_mean(torch.eye(512)[:2])[0] > 0.7",
-    "users": "assert len(paper_benchmark().named(held_out=True)) == 8",
-    "methods": "photo = torch.rand(1, 3, 8, 8); assert identity(photo, photo) is photo",
-    "tsne": "assert nearest_style(torch.eye(512)[:4].reshape(2, 2, 512)).shape == (2, 2)",
-    "paper": "assert PUBLISHED[-1][0] == 'PieNet'",
-    "evaluation": "assert delta_e_2000(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() > 99",
+    "commands": "pienet_styles()",
     "picker": "from PIL import Image; assert read_small(Image.new('RGB', (9000, 6000))).width < 9000",
+    "research.methods": "photo = torch.rand(1, 3, 8, 8); assert identity(photo, photo) is photo",
+    "research.evaluation": "assert Table(['a'], [[1]]).csv() == 'a\\n1\\n'",
+    "research.paper": "assert PUBLISHED[-1][0] == 'PieNet'",
+    "research.ablations": "assert ABLATIONS['open'] == {}",
+    "research.unseen": "assert goals_table and COUNTS[-1] == 100",
+    "research.tsne": "assert nearest_style(torch.eye(512)[:4].reshape(2, 2, 512)).shape == (2, 2)",
+    "research.vectors": "assert guarded_mean(torch.eye(512)[:2])[0] > 0.7",
+    "research.benchmarks": "assert 'quick' in BENCHMARKS and 'unseen' in BENCHMARKS",
 }
 
 def fresh(code):

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pienet_nb.core import PieNetError, read_photo, sample_photos, to_image, to_tensor
-from pienet_nb.styles import Lut, lut_looks
+from pienet_nb.core import PieNetError, to_image, to_tensor
+from pienet_nb.photos import read_photo, sample_photos
+from pienet_nb.looks import Lut, lut_looks
 
 @pytest.fixture(scope="module")
 def luts(shared_data):

@@ -6,10 +6,10 @@ import pytest
 
 import pienet_nb
 from pienet_nb.data import sample_pieces
-from pienet_nb.paper import pienet_evaluate
-from pienet_nb.styles import built_in_looks
-from pienet_nb.training import pienet_train
-from pienet_nb.users import EXPERTS
+from pienet_nb.research.benchmarks import pienet_evaluate
+from pienet_nb.looks import built_in_looks
+from pienet_nb.episodes import pienet_train
+from pienet_nb.fivek import EXPERTS
 from tiny_model import run  # noqa: F401 (fixture)
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_real_experts_and_their_tables(run, pairs, trained, tmp_path):
 
 def test_killed_run_goes_on_and_ends_the_same(pairs, trained, tmp_path):
     script = tmp_path/"pienet_evaluate"
-    script.write_text("from pienet_nb.paper import pienet_evaluate\npienet_evaluate()\n")
+    script.write_text("from pienet_nb.research.benchmarks import pienet_evaluate\npienet_evaluate()\n")
     environment = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
     def start(out):
         return subprocess.Popen([sys.executable, script, *arguments(pairs, trained, out)], env=environment,

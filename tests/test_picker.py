@@ -7,11 +7,12 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from pienet_nb.core import PieNetError, read_photo
+from pienet_nb.core import PieNetError
+from pienet_nb.photos import read_photo
 from pienet_nb.enhance import Enhancer, enhance
 from pienet_nb.picker import YOURS, PickerView, StylePicker, free_path, picker, read_small
 from pienet_nb.preference import Style
-from pienet_nb.styles import Lut
+from pienet_nb.looks import Lut
 from tiny_model import model, other_model, photo, picture # noqa: F401 (fixtures)
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@
 import pytest
 import torch
 
-from pienet_nb.core import PieNetError, read_photo, sample_photos, to_tensor
-from pienet_nb.enhance import pienet_enhance, pienet_export_lut
+from pienet_nb.core import PieNetError, to_tensor
+from pienet_nb.photos import read_photo, sample_photos
+from pienet_nb.commands import pienet_enhance, pienet_export_lut
 from pienet_nb.presets import DevelopPreset
 from tiny_model import model, photo, run  # noqa: F401 (fixtures)
 

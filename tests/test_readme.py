@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pienet_nb.core import photo_files, read_photo, sample_photos
+from pienet_nb.photos import photo_files, read_photo, sample_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
-MODULES = sorted((ROOT/"pienet_nb").glob("*.py"))
+PACKAGE = ROOT/"pienet_nb"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 IMPORT_NAMES = {"pillow": "PIL", "scikit-learn": "sklearn", "scikit-image": "skimage"}
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -20,8 +21,8 @@ def settings():
 # --- in step
 
 def test_modules_are_what_the_notebooks_export(in_step):
-    exported = {path.name: path.read_text(encoding="utf-8") for path in (in_step/"pienet_nb").glob("*.py")}
-    committed = {path.name: path.read_text(encoding="utf-8") for path in MODULES}
+    def _texts(package): return {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    exported, committed = _texts(in_step/"pienet_nb"), _texts(PACKAGE)
     assert set(committed) == set(exported), "a module without a notebook, or the other way round: run nbdev_export"
     stale = [name for name in exported if committed[name] != exported[name]]
     assert not stale, f"run nbdev_export: {stale} differ from their notebooks"
@@ -106,18 +107,69 @@ def test_notebook_is_clean(notebook, in_step):
     assert not re.findall(r"\w*Warning: .*|\d+%\|.*", printed), "warnings and progress bars are not for readers"
     assert not [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
 
-@each_notebook
-def test_notebook_imports_only_what_comes_before(notebook):
-    order = {default_exp(path): path.name for path in NOTEBOOKS if default_exp(path)}
-    if notebook.stem == "index": pytest.skip("the index uses everything")
-    cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    for cell in cells:
-        for module in re.findall(r"from pienet_nb\.(\w+) import", "".join(cell["source"])):
-            assert order[module] < notebook.name, f"{notebook.name} imports {module}"
+def code_cells(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 def default_exp(notebook):
-    found = re.search(r"#\| default_exp (\w+)", notebook.read_text(encoding="utf-8"))
+    found = re.search(r"#\| default_exp ([\w.]+)", notebook.read_text(encoding="utf-8"))
     return found and found[1]
+
+def test_reading_order_has_a_number_for_each_notebook():
+    numbers = [path.stem.split("_")[0] for path in NOTEBOOKS if path.stem != "index"]
+    assert all(re.fullmatch(r"[0-3]\d", number) for number in numbers) and len(set(numbers)) == len(numbers)
+    for path in NOTEBOOKS:
+        module = default_exp(path)
+        if module: assert module.startswith("research.") == path.name.startswith("3"), path.name
+        if module: assert path.stem.split("_", 1)[1] == module.removeprefix("research."), path.name
+
+@each_notebook
+def test_notebook_imports_only_from_lower_numbers(notebook):
+    order = {default_exp(path): path.name for path in NOTEBOOKS if default_exp(path)}
+    if notebook.stem == "index": pytest.skip("the index uses everything")
+    for cell in code_cells(notebook):
+        for module in re.findall(r"(?:from|import) pienet_nb\.([\w.]+)", cell):
+            assert order[module] < notebook.name, f"{notebook.name} imports {module}"
+
+@each_notebook
+def test_links_between_notebooks_lead_somewhere(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    for target, anchor in re.findall(r"\]\(([\w.-]*\.ipynb)?(#[^)\s]+(?:\([^)]*\)[^)\s]*)*)?\)", text):
+        path = ROOT/"nbs"/target if target else notebook
+        assert path.exists(), f"{notebook.name}: {target}"
+        if anchor: assert anchor[1:] in anchors(path), f"{notebook.name}: {target}{anchor}"
+
+def anchors(notebook):
+    "The headings of a notebook as Jupyter links to them."
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return {heading.strip().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+@each_notebook
+def test_notebook_shows_a_figure(notebook):
+    outputs = [o for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] for o in cell.get("outputs", [])]
+    assert any(kind.startswith("image/") for o in outputs for kind in o.get("data", {}))
+
+# --- small pieces
+
+MAX_WIDTH, MAX_CELL, MAX_FUNCTION = 120, 40, 25
+
+@each_notebook
+def test_cells_and_lines_are_short(notebook):
+    for cell in code_cells(notebook):
+        lines = cell.splitlines()
+        assert len(lines) <= MAX_CELL, f"{len(lines)} lines: {lines[:3]}"
+        wide = [line for line in lines if len(line) > MAX_WIDTH]
+        assert not wide, wide[0]
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_functions_are_short(module):
+    text = module.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            n = node.end_lineno - node.lineno + 1
+            assert n <= MAX_FUNCTION, f"{node.name} has {n} lines"
 
 # --- every file
 
@@ -142,9 +194,3 @@ def test_no_machine_paths(tracked):
 def test_no_large_files(tracked):
     large = [path.name for path in tracked if path.stat().st_size > 1_000_000 and path.parent.name != "model"]
     assert not large
-
-def test_nothing_changed(request):
-    "Last of all tests: none of them changed the checkout."
-    from conftest import git_state
-    if request.config.git_state is None: pytest.skip("checked where CI is set: elsewhere someone may be editing")
-    assert git_state() == request.config.git_state

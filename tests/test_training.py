@@ -7,13 +7,14 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 
-from pienet_nb.core import sample_photos
+from pienet_nb.photos import sample_photos
 from pienet_nb.data import PairBatches, StyledPhotos, TripletBatches, sample_pieces, styled_dls
 from pienet_nb.embed import StyleEmbedding
 from pienet_nb.enhancer import PieNet
-from pienet_nb.styles import built_in_looks
+from pienet_nb.looks import built_in_looks
 from pienet_nb.training import CONFIGS, StyleVectors, pie_learner
-from pienet_nb.triplet import TensorBoardLog, embed_learner, fit, load_state
+from pienet_nb.learner import TensorBoardLog, fit, load_state
+from pienet_nb.triplet import embed_learner
 
 sys.path.insert(0, str(Path(__file__).parent)) # a fresh process imports this file by itself
 from peak_memory import in_process
@@ -47,19 +48,19 @@ def stage_1_step(name):
     "A step of the embedding network with the batch and size of a configuration."
     config = CONFIGS[name]
     photos, size = some_photos(config.image_size), config.image_size
-    dls = styled_dls(TripletBatches(photos, config.triplet_bs, 1, size), TripletBatches(photos, 2, 1, size, seed=0))
-    take_one_step(embed_learner(dls, StyleEmbedding(), config.margin))
+    dls = styled_dls(TripletBatches(photos, config.triplet.bs, 1, size), TripletBatches(photos, 2, 1, size, seed=0))
+    take_one_step(embed_learner(dls, StyleEmbedding(), config.triplet.margin))
 
 def stage_2_step(name):
     "A step of the enhancer; its last convolution is as if some steps had been made, or nothing before it would move."
     config = CONFIGS[name]
-    photos, size = some_photos(config.image_size), config.image_size
+    photos, size, stage = some_photos(config.image_size), config.image_size, config.enhancer
     vectors = StyleVectors(torch.nn.functional.normalize(torch.randn(3, 512), dim=1))
-    batches = [PairBatches(photos, bs, 1, size, vectors=vectors) for bs in (config.bs, 1)]
-    pienet, embed = PieNet(config.width, config.encoder), StyleEmbedding()
+    batches = [PairBatches(photos, bs, 1, size, vectors=vectors) for bs in (stage.bs, 1)]
+    pienet, embed = PieNet(stage.width, stage.encoder), StyleEmbedding()
     torch.nn.init.normal_(pienet.pubs[-1].mix.weight, std=0.01)
     before = {key: value.clone() for key, value in embed.state_dict().items()}
-    learn = pie_learner(styled_dls(*batches), pienet, embed, config.w_perceptual, config.w_tv, config.vector_noise)
+    learn = pie_learner(styled_dls(*batches), pienet, embed, stage.w_perceptual, stage.w_tv, stage.vector_noise)
     take_one_step(learn)
     assert all(torch.equal(value, before[key]) for key, value in embed.state_dict().items()), "the embedding is frozen"
 
@@ -134,7 +135,7 @@ def write_pairs(folder):
 def start_training(pairs, out, *options):
     "The command, in a process of its own, from its own folder."
     script = pairs.parent/"program.py"
-    script.write_text("from pienet_nb.training import pienet_train\nif __name__ == '__main__': pienet_train()\n")
+    script.write_text("from pienet_nb.episodes import pienet_train\nif __name__ == '__main__': pienet_train()\n")
     command = [sys.executable, script, "--pairs", pairs, "--out", out, "--share", "0.0015", *options]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     return subprocess.Popen([*map(str, command)], cwd=pairs, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

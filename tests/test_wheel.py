@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pienet_nb.core import sample_photos
+from pienet_nb.photos import sample_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,7 +45,7 @@ def outside(program, *arguments, cwd):
 def test_wheel_holds_the_package_and_the_model_alone(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pienet_nb"}
-    assert {path.name for path in (ROOT/"pienet_nb").glob("*.py")} <= {Path(name).name for name in names}
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT/"pienet_nb").rglob("*.py")} <= set(names)
     model = {Path(name).name for name in names if name.startswith("pienet_nb/model/")}
     assert model == {"config.json", "embed.safetensors", "enhancer.safetensors", "styles.safetensors", "MODEL_CARD.md"}
     splits = {Path(name).name for name in names if name.startswith("pienet_nb/fivek_splits/")}

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from statistics import median
 
-from pienet_nb.evaluation import gains_table, kinds_table, scores_table
-from pienet_nb.styles import classical_looks
-from pienet_nb.unseen import expert_table, goals_table, unseen_table
+from pienet_nb.research.evaluation import gains_table, kinds_table, scores_table
+from pienet_nb.classical import classical_looks
+from pienet_nb.research.unseen import expert_table, goals_table, unseen_table
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT/"pienet_nb/model"
