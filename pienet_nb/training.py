@@ -6,25 +6,27 @@
 __all__ = ['PAPER', 'PAPER_512', 'SMALL', 'PAPER_SMALL', 'PAPER_TINY', 'CONFIGS', 'CROP_MARGIN', 'TripletConfig', 'PieNetConfig',
            'Config', 'changed', 'StyleVectors', 'embed_styles', 'VectorNoise', 'StyleMeasure', 'LossPart',
            'Enhancement', 'pie_learner', 'film_stock', 'split_looks', 'training_looks', 'train_embedding',
-           'train_pienet', 'n_epochs', 'n_valid', 'some_photos', 'train', 'split_and_styled', 'source_commit',
-           'part_of']
+           'train_pienet', 'n_epochs', 'n_valid', 'some_photos', 'train', 'photo_hash', 'seen_photos', 'files_by_id',
+           'split_and_styled', 'source_commit', 'part_of']
 
 # %% ../nbs/15_training.ipynb #99fc4097
 import json, subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.optimizer import Adam
 from fastcore.basics import store_attr
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .core import PieNetError, replacing
-from .photos import photo_files
+from .photos import photo_files, read_photo
 from .looks import Look, built_in_looks, lut_looks
 from .classical import MSRCR, Retinex, classical_looks
 from .people import random_presets, simulated_retouchers
@@ -177,7 +179,7 @@ def pie_learner(dls:DataLoaders,          # of `PairBatches`
                ) -> Learner:
     "A Learner for stage 2: the three-part loss, PSNR and SSIM by style, the best kept."
     loss_func = PieLoss(embed.to(dls.device), w_perceptual, w_tv)
-    metrics = [StyleMeasure(psnr), StyleMeasure(ssim), LossPart("color"), LossPart("tv"),
+    metrics = [StyleMeasure(psnr), StyleMeasure(ssim), LossPart("colour"), LossPart("tv"),
                *([LossPart("perceptual")] if w_perceptual else [])]
     cbs = [ChannelsLast(), *([VectorNoise(vector_noise)] if vector_noise else []),
            *usual_callbacks(bf16, checkpoint, "psnr"), *cbs]
@@ -284,16 +286,41 @@ def train(config:Config,
     first = train_embedding(config, *parts, folder, weights, device, logs[0])
     train_enhancer = enhancer_part(config.enhancer.kind, "train")
     second, vectors = train_enhancer(config, *parts, folder, first.model, weights, device, logs[1])
-    facts = {"config": asdict(config), "styles": data.styles, **ids, "held_out_looks": list(held_out),
+    hashes = [photo_hash(file) for photo_id, file in files_by_id(photos).items() if photo_id in data.ids]
+    facts = {"config": asdict(config), "styles": data.styles, **ids, "photo_hashes": hashes, "held_out_looks": list(held_out),
              "imagenet_start": bool(weights), "device": device, "commit": commit,
              "hours": round(_hours(first, second), 2),
              "history": {"embed": first.checkpoint.history, "enhancer": second.checkpoint.history}}
     return _save_model(config, first.model.embed, second.model.enhancer, vectors, facts, folder/"model")
 
+# %% ../nbs/15_training.ipynb #cda34188
+def photo_hash(photo, # a file, or a PIL image
+              ) -> str: # 16 hexadecimal digits
+    "Which grey squares of a photo are brighter than their right neighbours."
+    grey = np.asarray(read_photo(photo).convert("L").resize((9, 8), Image.Resampling.BOX))
+    return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+
+def seen_photos(files:dict,         # photo id → file or PIL image
+                hashes:list[str],   # of the training photos, from `photo_hash`
+                n_bits:int=4,       # that may differ
+               ) -> list[str]:      # the ids of those that are among the training photos
+    "Which photos training has seen, by what is in them."
+    known = [int(h, 16) for h in hashes]
+    def _seen(photo):
+        found = int(photo_hash(photo), 16)
+        return any((found ^ one).bit_count() <= n_bits for one in known)
+    return [photo_id for photo_id, photo in files.items() if _seen(photo)]
+
+def files_by_id(photos, # a folder or list of finished photos, or a `PairedFolder`
+               ) -> dict: # photo id → file; of a `PairedFolder` its sources
+    "The files of photos by their ids."
+    if isinstance(photos, PairedFolder): return {i: photos.file("source", i) for i in photos.ids}
+    return {Path(p).stem: p for p in photo_files(photos)}
+
 # %% ../nbs/15_training.ipynb #9dd793de
 def split_and_styled(photos, looks:dict|None, size:int) -> tuple[dict, StyledPhotos]: # ids by part, all but the tests'
     "Photos for training and validation in all looks, and which photo is for what."
-    files = {} if isinstance(photos, PairedFolder) else {Path(p).stem: p for p in photo_files(photos)}
+    files = files_by_id(photos)
     rest, test = photos.split() if isinstance(photos, PairedFolder) else split_ids(list(files))
     train, valid = split_ids(rest, 0.1, salt="valid")
     if len(train) < 2 or not valid: raise PieNetError(f"{len(rest)} photos are too few to train on; give at least 30.")
