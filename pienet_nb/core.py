@@ -33,7 +33,7 @@ def to_image(image:Tensor, # sRGB in [0,1], (3,h,w) or (1,3,h,w)
     "A tensor as a PIL picture; values outside [0,1] are clipped."
     if image.ndim == 4 and len(image) == 1: image = image[0]
     if image.ndim != 3: raise ValueError(f"expected (3,h,w) or (1,3,h,w), got {tuple(image.shape)}")
-    pixels = image.detach().float().clamp(0, 1).mul(255).round().byte()
+    pixels = image.float().clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 # %% ../nbs/00_core.ipynb #cccce037
