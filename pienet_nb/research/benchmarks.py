@@ -18,9 +18,9 @@ from ..looks import lut_looks
 from ..data import PairedFolder
 from ..metrics import lpips_distance
 from ..enhancer import PieModel
-from ..training import CONFIGS, changed, part_of, training_looks
-from .evaluation import (CONDITIONS, Journal, Table, evaluate_folders, held_out, provenance,
-                                           report, save_results)
+from ..training import CONFIGS, changed, files_by_id, part_of, training_looks
+from .evaluation import (CONDITIONS, Journal, Table, evaluate_folders, looks_left_out,
+                                           photos_left_out, provenance, report, save_results)
 from .paper import (GROUPS, PAPER_METRICS, _benchmark_of, benchmark_data, counts_table,
                                       experts_table, gains_over, groups_table, losses_benchmark, losses_table,
                                       preferred_benchmark, style_grid, users_benchmark, users_table)
@@ -36,9 +36,8 @@ def _material(o:dict) -> tuple: # model, what to read, ids left out of training,
     if not (photos or pairs):
         raise PieNetError("There are no photos to evaluate on; give --photos FOLDER or --pairs FOLDER.")
     source = PairedFolder(pairs) if pairs else photos
-    found = source.ids if pairs else [Path(p).stem for p in photo_files(photos)]
-    seen = set(model.config.get("training", {}).get("train_photos", []))
-    return model, source, held_out(model, "test_photos", found, pairs or photos), [i for i in found if i in seen]
+    ids, seen, _ = photos_left_out(model, files_by_id(source), pairs or photos)
+    return model, source, ids, seen
 
 def _needs(o:dict, folder:str):
     words = {"run": "for its training runs", "looks": "both those of training"}[folder]
@@ -93,7 +92,7 @@ def _unseen(o, journal):
 def _robustness(o, journal):
     _needs(o, "looks")
     model, found = PieModel.load(o["model"]), lut_looks(o["looks"])
-    looks = {name: found[name] for name in held_out(model, "held_out_looks", list(found), o["looks"])[::2]}
+    looks = {name: found[name] for name in looks_left_out(model, list(found), o["looks"])[::2]}
     return {"model_id": model.model_id} | robustness_benchmark(model, o["photos"], looks, **_draws(o))
 
 def _pairs(o, journal):

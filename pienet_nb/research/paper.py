@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAPER_METRICS', 'GROUPS', 'METRIC_WORDS', 'PUBLISHED', 'PREFERRED_COUNTS', 'GRID_USERS', 'LOSS_VARIANTS',
-           'benchmark_data', 'user_scores', 'users_benchmark', 'check_users', 'row_scores', 'user_groups',
-           'users_table', 'gains_over', 'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table',
-           'style_grid', 'losses_benchmark', 'losses_table']
+           'benchmark_data', 'users_benchmark', 'check_users', 'row_scores', 'user_groups', 'users_table', 'gains_over',
+           'groups_table', 'experts_table', 'preferred_benchmark', 'counts_table', 'style_grid', 'losses_benchmark',
+           'losses_table']
 
 # %% ../../nbs/32_paper.ipynb #09979f61
 import shutil
@@ -17,18 +17,18 @@ import numpy as np
 import torch
 from fastprogress.fastprogress import progress_bar
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..core import PieNetError, replacing
 from ..photos import photo_files
-from ..data import PairedFolder, StyledPhotos, tile
-from ..metrics import delta_e_2000, delta_e_76, psnr, ssim
+from ..data import PairedFolder, StyledPhotos, as_floats, tile
+from ..metrics import METRICS, delta_e_76, psnr, ssim
 from ..users import UserBenchmark, paper_benchmark
-from ..embed import embed_photos
+from ..embed import embed_photos, mean_vector
 from ..enhancer import PieModel
-from ..training import Config, changed, train
-from .methods import CONTROLS, OWN, OWN_BOTH, draw_vectors, identity, run_method, simple_methods
-from .evaluation import Journal, Table, as_applied, enhance_many, mean_interval, users_plan
+from ..training import Config, changed, files_by_id, train
+from .methods import CONTROLS, OWN, OWN_BOTH, SOURCE, identity, simple_methods
+from .evaluation import (Journal, Table, as_applied, enhance_many, evaluation_plan, mean_interval,
+                                           plan_vectors, user_scores)
 
 # %% ../../nbs/32_paper.ipynb #8533b05a
 def benchmark_data(benchmark:UserBenchmark,
@@ -42,37 +42,11 @@ def benchmark_data(benchmark:UserBenchmark,
         data = StyledPhotos.from_folder(photos, size, ids, looks)
         order = [data.styles.index(name) for name in benchmark.named()]
         return StyledPhotos(ids, list(benchmark.named()), data.sources, data.references[order])
-    files = {Path(p).stem: p for p in photo_files(photos)}
+    files = files_by_id(photos)
     return StyledPhotos.from_looks([files[i] for i in ids], ids, looks, size, amounts=(1.,))
 
-def _floats(pictures:Tensor) -> Tensor: return pictures.float()/255
-
 # %% ../../nbs/32_paper.ipynb #e201d8d2
-PAPER_METRICS = {"psnr": psnr, "ssim": ssim, "delta_e_2000": delta_e_2000, "delta_e_76": delta_e_76}
-
-def user_scores(model:PieModel,
-                data:StyledPhotos,
-                plan:list[dict],             # from `users_plan`
-                vectors:list[dict],          # per draw, from `draw_vectors`
-                methods:dict[str, Callable], # row → `photo, preferred → photo`
-                user:str,
-                metrics:dict=PAPER_METRICS,
-               ) -> dict:                    # row → metric → one value for each draw
-    "How near each method and each vector comes to the user's own versions."
-    k, place = data.styles.index(user), {photo_id: i for i, photo_id in enumerate(data.ids)}
-    per_draw = []
-    for draw, found in zip(plan, vectors):
-        shown, own = ([place[i] for i in draw[key]] for key in ("preferred", "queries"))
-        preferred, sources = _floats(data.references[k, shown]), _floats(data.sources[0, shown])
-        results = {row: [] for row in (*methods, *found)}
-        for photo in _floats(data.sources[0, own]).split(1):
-            for row, method in methods.items(): results[row].append(run_method(method, photo, preferred, sources))
-            enhanced = enhance_many(model, photo, torch.stack([v[k] for v in found.values()]))
-            for row, picture in zip(found, as_applied(model, photo, enhanced)): results[row].append(picture[None])
-        references = _floats(data.references[k, own])
-        per_draw.append({row: {name: metric(torch.cat(pictures), references).mean().item()
-                               for name, metric in metrics.items()} for row, pictures in results.items()})
-    return {row: {name: [draw[row][name] for draw in per_draw] for name in metrics} for row in per_draw[0]}
+PAPER_METRICS = METRICS | {"delta_e_76": delta_e_76}
 
 # %% ../../nbs/32_paper.ipynb #8dd416d5
 def users_benchmark(model:PieModel,
@@ -88,10 +62,10 @@ def users_benchmark(model:PieModel,
     benchmark, methods = benchmark or _benchmark_of(photos), methods or simple_methods()
     check_users(model, benchmark)
     data = benchmark_data(benchmark, photos, ids, model.image_size)
-    plan = users_plan(ids, n_preferred, n_draws, n_queries, seed=seed)
-    vectors = _plan_vectors(model, data, plan)
+    plan = evaluation_plan(ids, n_preferred, n_draws, n_queries, seed=seed)
+    vectors = plan_vectors(model, data, plan, seed)
     journal = journal or Journal(None, {})
-    scores = journal.run(data.styles, lambda user: user_scores(model, data, plan, vectors, methods, user, metrics))
+    scores = journal.run(data.styles, lambda user: user_scores(model, data, plan, vectors, user, methods, metrics))
     per_user = _per_user(benchmark, scores)
     return {"image_size": model.image_size, "experts": benchmark.experts, "n_photos": len(ids), "n_draws": n_draws,
             "n_preferred": len(plan[0]["preferred"]), "n_queries": len(plan[0]["queries"]), "per_user": per_user}
@@ -107,19 +81,6 @@ def check_users(model:PieModel, benchmark:UserBenchmark) -> None:
     if missing or seen:
         wrong = f"does not know {min(missing)}" if missing else f"was trained on {min(seen)}"
         raise PieNetError(f"The model {model.model_id} {wrong}; name one that pienet_train --users wrote.")
-
-# %% ../../nbs/32_paper.ipynb #49d2dbb9
-def _plan_vectors(model:PieModel, data:StyledPhotos, plan:list[dict]) -> list[dict]:
-    "The vectors of every draw; each photo is embedded once."
-    place = {photo_id: i for i, photo_id in enumerate(data.ids)}
-    shown = sorted({place[i] for draw in plan for i in draw["preferred"]})
-    row = {data.ids[i]: r for r, i in enumerate(shown)}
-    points = torch.stack([embed_photos(model.embed, user[shown]) for user in data.references])
-    untouched, known = embed_photos(model.embed, data.sources[0, shown]), torch.stack(list(model.vectors.values())).float()
-    def _draw(number, draw):
-        rows = [row[i] for i in draw["preferred"]]
-        return draw_vectors(points[:, rows], untouched[rows], F.normalize(known, dim=1), number)
-    return [_draw(number, draw) for number, draw in enumerate(plan)]
 
 # %% ../../nbs/32_paper.ipynb #3187e424
 GROUPS = {"known users": lambda row: not row["held_out"], "unseen users": lambda row: row["held_out"]}
@@ -160,7 +121,7 @@ def gains_over(results:dict, row:str=OWN) -> Table:
         return f"{mean_interval(gain, 2, '+')}, {(gain > 0).mean():.0%} of {len(gain)}"
     return Table([f"{row} against", *GROUPS], [[other, *(_cell(other, groups[g]) for g in GROUPS)] for other in others])
 
-def groups_table(results:dict, rows=("source, untouched", "LUT fitted to the pairs", OWN, "another's vector", "average vector")) -> Table:
+def groups_table(results:dict, rows=(SOURCE, "LUT fitted to the pairs", OWN, "another's vector", "average vector")) -> Table:
     "PSNR of some rows for each kind of user."
     groups = user_groups(results)
     return Table(["users", "n", *rows],
@@ -198,13 +159,13 @@ def preferred_benchmark(model:PieModel, photos, ids:list[str],
     data = benchmark_data(benchmark, photos, [*ids, *more], model.image_size)
     n_shown = len(ids) - max(1, len(ids)//3) + len(more)
     counts, journal, metrics = [n for n in counts if n <= n_shown], journal or Journal(None, {}), {"psnr": psnr, "ssim": ssim}
-    plans = {n: users_plan(ids, n, n_draws, n_queries, more, seed) for n in counts}
+    plans = {n: evaluation_plan(ids, n, n_draws, n_queries, more, seed) for n in counts}
     flat = [draw for n in counts for draw in plans[n]]
-    vectors = [{row: draw[row] for row in (OWN, OWN_BOTH)} for draw in _plan_vectors(model, data, flat)]
+    vectors = [{row: draw[row] for row in (OWN, OWN_BOTH)} for draw in plan_vectors(model, data, flat, seed)]
     def _scores(key):
         n, user = key.split(" ", 1)
         start = counts.index(int(n))*n_draws
-        return user_scores(model, data, plans[int(n)], vectors[start:start + n_draws], {}, user, metrics)
+        return user_scores(model, data, plans[int(n)], vectors[start:start + n_draws], user, metrics=metrics)
     scores = journal.run([f"{n} {user}" for n in counts for user in data.styles], _scores)
     per_count = {n: _per_user(benchmark, {user: scores[f"{n} {user}"] for user in data.styles}) for n in counts}
     return {"image_size": model.image_size, "experts": benchmark.experts, "n_photos": len(ids), "n_draws": n_draws,
@@ -233,9 +194,9 @@ def style_grid(model:PieModel,
     check_users(model, benchmark)
     ids, looks = [Path(p).stem for p in files], {user: benchmark.named()[user] for user in users}
     data = StyledPhotos.from_looks(files, ids, looks, model.image_size, amounts=(1.,))
-    sources, references, ours = _floats(data.sources[0, :n]), _floats(data.references[:, :n]), []
+    sources, references, ours = as_floats(data.sources[0, :n]), as_floats(data.references[:, :n]), []
     for shown in data.references[:, n:]:
-        vector = F.normalize(embed_photos(model.embed, shown).mean(0), dim=0)[None]
+        vector = mean_vector(embed_photos(model.embed, shown))[None]
         ours.append(torch.cat([as_applied(model, s, enhance_many(model, s, vector)) for s in sources.split(1)]))
     scores = {user: {"source": psnr(sources, reference).tolist(), "ours": psnr(own, reference).tolist()}
               for user, own, reference in zip(users, ours, references)}
@@ -263,7 +224,7 @@ def losses_benchmark(config:Config,    # what all variants share
             with replacing(run/"embed.pt") as beside: shutil.copy(folder/"variant-0/embed.pt", beside)
         model = train(changed(config, **changes), photos, run, benchmark.named(False), list(benchmark.named(True)), weights)
         ids = model.config["training"]["test_photos"]
-        methods = {"source, untouched": identity}
+        methods = {SOURCE: identity}
         per_variant[row] = users_benchmark(model, photos, ids, benchmark, methods, n_preferred, n_draws, n_queries, seed)
     first = per_variant[next(iter(variants))]
     return {key: value for key, value in first.items() if key != "per_user"} | {
