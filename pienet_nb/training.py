@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
@@ -33,7 +34,7 @@ from .people import random_presets, simulated_retouchers
 from .data import PairBatches, PairedFolder, StyledPhotos, TripletBatches, split_ids, styled_dls
 from .metrics import psnr, ssim
 from .embed import StyleEmbedding, embed_photos, style_embedding
-from .learner import ChannelsLast, TensorBoardLog, fit, load_state, usual_callbacks
+from .learner import TensorBoardLog, fit, load_state, usual_callbacks
 from .triplet import TripletModel, add_noise, embed_learner
 from .enhancer import PieModel, PieNet, enhancer_part
 from .losses import PieLoss
