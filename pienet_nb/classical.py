@@ -66,7 +66,7 @@ class ValueCurve(PhotoByPhoto):
         new_value = torch.lerp(curve[low], curve[low + 1], value*255 - low)
         return photo*(new_value/value.clamp_min(1/1024))
 
-    def apply_pil(self, image):
+    def apply_pil(self, image): # mode RGB
         pixels = np.array(image)
         value = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
         ratio = (self.curve(value)*255/np.arange(256).clip(1)).astype(np.float32)
