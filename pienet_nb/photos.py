@@ -137,7 +137,7 @@ def picture_sheet(pictures:list,         # (label, PIL image) pairs, row by row;
         ImageDraw.Draw(sheet).text(middle, label, font=font, fill=(222, 222, 222), anchor="mm")
     return sheet
 
-# %% ../nbs/01_photos.ipynb #020b890a
+# %% ../nbs/01_photos.ipynb #d5418846
 def show_picture(picture:Image.Image, # any mode
                  quality:int=80,      # of the JPEG, 1 to 95
                 ):                    # for a notebook to display
@@ -275,7 +275,7 @@ def read_squares(photos,                # a folder, a glob pattern, a file, or a
     if not squares: raise PieNetError(f"None of the photos in {photos} can be read; choose other ones.")
     return to_tensor(squares)
 
-# %% ../nbs/01_photos.ipynb #6d35188c
+# %% ../nbs/01_photos.ipynb #8f05a33a
 def sample_parts(boxes:list[tuple],      # left, top and side of each part, as shares of the photo's width and height
                  without:Path|None=None, # a sample photo that must not be among them
                 ) -> dict[tuple[str, int], Image.Image]: # (name of the photo, number of the part) → part
@@ -297,8 +297,9 @@ def show_rows(rows:dict,                  # label → pictures: a tensor (b,3,h,
     "Rows of pictures, each row named on its left, under column titles."
     import matplotlib.pyplot as plt
     n_columns = max(len(row) for row in rows.values())
-    figure, axes = plt.subplots(len(rows), n_columns, figsize=(scale*n_columns, scale*len(rows)), squeeze=False,
-                                layout="constrained")
+    side = max(scale - 0.08*max(map(len, rows))/n_columns, scale/2) # the labels take their room from the pictures
+    size = scale*n_columns, side*len(rows) + 0.25*bool(titles)
+    figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
     for axes_row, (label, pictures) in zip(axes, rows.items()):
         for ax in axes_row: ax.set(xticks=[], yticks=[], frame_on=False)
         for ax, picture in zip(axes_row, pictures): ax.imshow(_shown(picture))
