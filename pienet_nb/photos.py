@@ -137,7 +137,7 @@ def picture_sheet(pictures:list,         # (label, PIL image) pairs, row by row;
         ImageDraw.Draw(sheet).text(middle, label, font=font, fill=(222, 222, 222), anchor="mm")
     return sheet
 
-# %% ../nbs/01_photos.ipynb #d5418846
+# %% ../nbs/01_photos.ipynb #182e7246
 def show_picture(picture:Image.Image, # any mode
                  quality:int=80,      # of the JPEG, 1 to 95
                 ):                    # for a notebook to display
@@ -275,7 +275,7 @@ def read_squares(photos,                # a folder, a glob pattern, a file, or a
     if not squares: raise PieNetError(f"None of the photos in {photos} can be read; choose other ones.")
     return to_tensor(squares)
 
-# %% ../nbs/01_photos.ipynb #8f05a33a
+# %% ../nbs/01_photos.ipynb #28c79bf9
 def sample_parts(boxes:list[tuple],      # left, top and side of each part, as shares of the photo's width and height
                  without:Path|None=None, # a sample photo that must not be among them
                 ) -> dict[tuple[str, int], Image.Image]: # (name of the photo, number of the part) → part
@@ -288,24 +288,36 @@ def sample_parts(boxes:list[tuple],      # left, top and side of each part, as s
     return parts
 
 # %% ../nbs/01_photos.ipynb #3b08f969
-def _shown(picture) -> Image.Image: return picture if isinstance(picture, Image.Image) else to_image(picture)
+def _shown(picture) -> Image.Image: return (picture if isinstance(picture, Image.Image) else to_image(picture)).convert("RGB")
 
+def _grid(rows:list, # of rows of pictures; all are fitted to the size of the largest
+         ) -> tuple[Image.Image, list, list]: # the grid, and the middles of its columns and rows in pixels
+    "Rows of pictures as one picture with narrow gaps."
+    rows = [list(map(_shown, row)) for row in rows]
+    width, height = (max(lengths) for lengths in zip(*(picture.size for row in rows for picture in row)))
+    n_columns, gap = max(map(len, rows)), max(width//40, 1)
+    x, y = [j*(width + gap) for j in range(n_columns)], [i*(height + gap) for i in range(len(rows))]
+    grid = Image.new("RGB", (x[-1] + width, y[-1] + height), "white")
+    for top, row in zip(y, rows):
+        for left, picture in zip(x, row):
+            picture = ImageOps.contain(picture, (width, height))
+            grid.paste(picture, (left + (width - picture.width)//2, top + (height - picture.height)//2))
+    return grid, [left + width/2 for left in x], [top + height/2 for top in y]
+
+# %% ../nbs/01_photos.ipynb #b12dcea8
 def show_rows(rows:dict,                  # label → pictures: a tensor (b,3,h,w), or a list of PIL images
               titles:list[str]|None=None, # above the columns
               scale:float=1.5,            # inches for each picture
              ):
     "Rows of pictures, each row named on its left, under column titles."
     import matplotlib.pyplot as plt
-    n_columns = max(len(row) for row in rows.values())
-    side = max(scale - 0.08*max(map(len, rows))/n_columns, scale/2) # the labels take their room from the pictures
-    size = scale*n_columns, side*len(rows) + 0.25*bool(titles)
-    figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False, layout="constrained")
-    for axes_row, (label, pictures) in zip(axes, rows.items()):
-        for ax in axes_row: ax.set(xticks=[], yticks=[], frame_on=False)
-        for ax, picture in zip(axes_row, pictures): ax.imshow(_shown(picture))
-        axes_row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    for ax, title in zip(axes[0], titles or []): ax.set_title(title, fontsize=9)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    grid, x, y = _grid(list(rows.values()))
+    width = scale*len(x) - min(0.08*max(map(len, rows)), scale*len(x)/2) # the labels take their room from the pictures
+    ax = plt.figure(figsize=(width, width*grid.height/grid.width)).add_axes((0, 0, 1, 1))
+    ax.imshow(grid)
+    ax.set_yticks(y, rows); ax.set_xticks(x[:len(titles or [])], titles or [])
+    ax.tick_params(length=0, labeltop=True, labelbottom=False, labelsize=9)
+    ax.spines[:].set_visible(False)
 
 def show_columns(columns:dict[str, Tensor], # label → pictures (b,3,h,w), b at least the number of titles
                  titles:list[str],          # one for each photo, above its pictures
@@ -315,7 +327,7 @@ def show_columns(columns:dict[str, Tensor], # label → pictures (b,3,h,w), b at
     "The pictures of each photo side by side, under the photo's title."
     import matplotlib.pyplot as plt
     n_columns = max(1, n_across//len(columns))
-    n_rows = -(-len(titles)//n_columns)
+    n_rows = math.ceil(len(titles)/n_columns)
     figure = plt.figure(figsize=(scale*n_columns*len(columns), (scale + 0.45)*n_rows), layout="constrained")
     for i, part in enumerate(figure.subfigures(n_rows, n_columns, squeeze=False).flat):
         if i >= len(titles): break
