@@ -320,7 +320,7 @@ def save(self:Lut,
         ) -> None:
     "Write the LUT as a .cube file."
     title = re.sub(r'["\s]+', " ", self.name)
-    rows = self.table.detach().cpu().reshape(-1, 3).tolist()
+    rows = self.table.reshape(-1, 3).tolist()
     lines = [f'TITLE "{title}"', f"LUT_3D_SIZE {self.size}", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1"]
     lines += ["%.6f %.6f %.6f" % tuple(row) for row in rows]
     with replacing(path) as beside: beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
