@@ -40,11 +40,11 @@ def ldr_curve(pair_counts:np.ndarray, # (256,256), as `pair_histogram` gives it
     damped, step = np.log1p(pair_counts), np.arange(1, 256)
     layer_steps, weights = np.zeros((255, 255)), np.zeros(255)
     for layer in range(1, 256):
-        wishes = np.diagonal(damped, layer)                                          # h
-        weights[layer - 1] = wishes.sum()                                            # s
-        handed_back = np.convolve(wishes, np.ones(layer))                            # m
+        requests = np.diagonal(damped, layer)                                        # h
+        weights[layer - 1] = requests.sum()                                          # s
+        by_step = np.convolve(requests, np.ones(layer))                              # m
         n_windows = np.minimum(step, 256 - layer) - np.maximum(step - layer, 0)      # U
-        steps = (handed_back - handed_back.min())/n_windows
+        steps = (by_step - by_step.min())/n_windows
         if steps.any(): layer_steps[layer - 1] = steps/steps.sum()
     if not layer_steps.any(): return np.linspace(0, 1, 256)
     steps = (weights/weights.max())**alpha @ layer_steps
