@@ -53,7 +53,7 @@ def degradation(photo_id:str,  # the photo's name
     return {"exposure_ev": _uniform(-1.3, 0.6), "red": 2**_uniform(-0.3, 0.3), "blue": 2**_uniform(-0.3, 0.3),
             "contrast": _uniform(0.65, 1.05), "saturation": _uniform(0.5, 1.0)}
 
-# %% ../nbs/06_data.ipynb #2f1846f4
+# %% ../nbs/06_data.ipynb #306c187e
 def degrade(photo:Tensor,     # finished photos, sRGB in [0,1], (b,3,h,w)
             ids:list[str],    # their names, b of them
             variant:int=0,    # another number, another damage
@@ -130,7 +130,7 @@ class StyledPhotos:
         keep = [self.ids.index(i) for i in ids]
         return StyledPhotos(list(ids), self.styles, self.sources[:, keep], self.references[:, keep])
 
-# %% ../nbs/06_data.ipynb #bfa31d03
+# %% ../nbs/06_data.ipynb #55d4cbb5
 def as_bytes(image:Tensor, # sRGB, clipped to [0,1], any shape
             ) -> Tensor:   # uint8, same shape
     "Pictures with 8 bits, a quarter of the memory of floats."
@@ -141,7 +141,7 @@ def as_floats(pictures:Tensor, # uint8, any shape
     "Stored pictures as the networks and measures want them."
     return pictures.float()/255
 
-# %% ../nbs/06_data.ipynb #b7ff1556
+# %% ../nbs/06_data.ipynb #b5a15fd6
 @patch(cls_method=True)
 def from_looks(cls:StyledPhotos, photos:list,   # finished photos: files or PIL images
                ids:list[str],      # their names
