@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'JPEG_QUALITY', 'KINDS', 'PHOTO_SUFFIXES', 'open_photo', 'read_photo', 'shrink', 'sample_photos',
-           'picture_sheet', 'show_picture', 'upright_exif', 'save_photo', 'photo_files', 'read_squares', 'sample_parts',
-           'show_rows', 'show_columns']
+           'picture_sheet', 'upright_exif', 'save_photo', 'photo_files', 'read_squares', 'sample_parts', 'show_rows',
+           'show_columns']
 
 # %% ../nbs/01_photos.ipynb #da498353
 import contextlib, glob, importlib.util, io, math, os, re, struct, warnings
@@ -137,16 +137,6 @@ def picture_sheet(pictures:list,         # (label, PIL image) pairs, row by row;
         ImageDraw.Draw(sheet).text(middle, label, font=font, fill=(222, 222, 222), anchor="mm")
     return sheet
 
-# %% ../nbs/01_photos.ipynb #182e7246
-def show_picture(picture:Image.Image, # any mode
-                 quality:int=80,      # of the JPEG, 1 to 95
-                ):                    # for a notebook to display
-    "A picture as a JPEG in a notebook, which stays small that way."
-    from IPython.display import Image as Shown
-    with io.BytesIO() as file:
-        picture.convert("RGB").save(file, "JPEG", quality=quality)
-        return Shown(file.getvalue())
-
 # %% ../nbs/01_photos.ipynb #60cda75e
 def _patch_directory(data:bytearray, at:int, order:str, new:dict) -> tuple[int, int]:
     "Set numbers in the EXIF directory at `at`; gives the place of its sub-directory (or 0) and its end."
@@ -275,7 +265,7 @@ def read_squares(photos,                # a folder, a glob pattern, a file, or a
     if not squares: raise PieNetError(f"None of the photos in {photos} can be read; choose other ones.")
     return to_tensor(squares)
 
-# %% ../nbs/01_photos.ipynb #28c79bf9
+# %% ../nbs/01_photos.ipynb #5f4456e9
 def sample_parts(boxes:list[tuple],      # left, top and side of each part, as shares of the photo's width and height
                  without:Path|None=None, # a sample photo that must not be among them
                 ) -> dict[tuple[str, int], Image.Image]: # (name of the photo, number of the part) → part
@@ -304,7 +294,7 @@ def _grid(rows:list, # of rows of pictures; all are fitted to the size of the la
             grid.paste(picture, (left + (width - picture.width)//2, top + (height - picture.height)//2))
     return grid, [left + width/2 for left in x], [top + height/2 for top in y]
 
-# %% ../nbs/01_photos.ipynb #b12dcea8
+# %% ../nbs/01_photos.ipynb #1879870d
 def show_rows(rows:dict,                  # label → pictures: a tensor (b,3,h,w), or a list of PIL images
               titles:list[str]|None=None, # above the columns
               scale:float=1.5,            # inches for each picture
