@@ -42,7 +42,7 @@ def project(points:Tensor, # (…,512), more than 30 of them
     flat = TSNE(random_state=seed).fit_transform(points.flatten(0, -2).numpy())
     return torch.from_numpy(flat).reshape(*points.shape[:-1], 2)
 
-# %% ../../nbs/35_tsne.ipynb #47757345
+# %% ../../nbs/35_tsne.ipynb #aa8d697d
 def style_map(model:PieModel,
               data:StyledPhotos,  # photos by every user, at the model's size
               unseen:list[str],   # users that training did not know

@@ -110,7 +110,7 @@ def for_all(vectors:dict[str, Tensor], # row → (512,)
     "One user's vectors in the form of `plan_vectors`."
     return {row: vector.expand(len(data.styles), -1) for row, vector in vectors.items()}
 
-# %% ../../nbs/34_unseen.ipynb #9ff47894
+# %% ../../nbs/34_unseen.ipynb #671ced44
 def _coarse(photos): return [part[..., ::3, ::3] for part in photos] # enough for a search of a vector
 
 def first_vectors(model:PieModel,
@@ -211,7 +211,7 @@ def unseen_table(results:dict,    # of `unseen_benchmark`
     return Table([f"{condition} sources", *(f"{group} ({len(users)})" for group, users in results["users"].items())],
                  [[row, *(_cell(group, row) for group in results["users"])] for row in rows_of(results, condition)])
 
-# %% ../../nbs/34_unseen.ipynb #26d5fb0a
+# %% ../../nbs/34_unseen.ipynb #9f9dfab8
 def gains_unseen(results:dict,     # of `unseen_benchmark`
                  condition:str,    # of the sources, one of `CONDITIONS`
                  row:str=OWN,      # the row that is compared with all others
@@ -266,7 +266,7 @@ def expert_benchmark(models:dict[str, PieModel], # name → model; "" is the one
         return user_rows(models, data, draws, vectors, style, 0, methods_without_sources(), others)
     return {i: {"origin": origins.get(i, "unknown"), "scores": _picture(i)} for i in pairs.ids}
 
-# %% ../../nbs/34_unseen.ipynb #5074e603
+# %% ../../nbs/34_unseen.ipynb #cbed2fc6
 def expert_data(pairs:PairedFolder,
                 style:str,          # the expert's folder in it
                 shown:list[Tensor], # the expert's other pictures of each draw, (n,3,s,s)

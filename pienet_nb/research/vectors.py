@@ -29,7 +29,7 @@ from .evaluation import (CONDITIONS, Table, enhance_many, evaluation_photos, eva
                                            mean_interval)
 from .unseen import evaluation_data
 
-# %% ../../nbs/36_vectors.ipynb #4afff3ea
+# %% ../../nbs/36_vectors.ipynb #93e620eb
 def edit_luts(model:PieModel,
               vector:Tensor, # unit vector, (512,)
               photos:Tensor, # sRGB in [0,1], (n,3,s,s), s the model's size
@@ -67,7 +67,7 @@ def nearest_styles(model:PieModel,
     cosines = {name: float(F.normalize(known.float(), dim=0) @ vector) for name, known in model.vectors.items()}
     return sorted(cosines.items(), key=lambda item: -item[1])[:n]
 
-# %% ../../nbs/36_vectors.ipynb #d2cf529d
+# %% ../../nbs/36_vectors.ipynb #be45a994
 def plot_vector(model:PieModel,
                 vector:Tensor, # unit vector, (512,)
                 photos:Tensor, # sRGB in [0,1], (n,3,s,s), s the model's size; the first is shown
@@ -144,7 +144,7 @@ SETS = { # row of the table → what is unusual about the preferred photos, as i
     "20 photos, guarded mean": {"mean": guarded_mean}, "dark scenes only": {"dark": True},
     "black and white": {"grey": True}, "one photo": {"n": 1}}
 
-# %% ../../nbs/36_vectors.ipynb #b57c7431
+# %% ../../nbs/36_vectors.ipynb #cd502577
 def grey_photos(photos:Tensor, # sRGB in [0,1], (n,3,h,w)
                ) -> Tensor:    # same shape
     "Black and white, with the weights of luminance on the sRGB values."
@@ -183,7 +183,7 @@ def set_scores(model:PieModel,
             found.append(psnr(enhanced, grey_photos(references) if grey else references))
     return torch.stack(found).mean(0).tolist()
 
-# %% ../../nbs/36_vectors.ipynb #0cba8733
+# %% ../../nbs/36_vectors.ipynb #be8a39f7
 def darkest_photos(sources:Tensor,  # finished photos, uint8, (m,3,h,w)
                    plan:list[dict], # draws; their queries are left out
                    n:int=20,
@@ -213,7 +213,7 @@ def frame_difference(model:PieModel,    # its enhancer is a ColourNet
     results = torch.cat([_edited(left) for left in lefts]).clamp(0, 1)
     return delta_e_2000(results[:-1], results[1:]).mean().item()
 
-# %% ../../nbs/36_vectors.ipynb #b726ed67
+# %% ../../nbs/36_vectors.ipynb #d461d12f
 def robustness_benchmark(model:PieModel,
                          photos,                # finished photos: a folder or a list
                          looks:dict[str, Look], # that had no part in training
@@ -235,7 +235,7 @@ def robustness_benchmark(model:PieModel,
     return {"n_photos": len(ids), "n_draws": n_draws, "looks": list(looks),
             "scores": {row: _row(kind) for row, kind in SETS.items()}, "frames": frames}
 
-# %% ../../nbs/36_vectors.ipynb #60132f9e
+# %% ../../nbs/36_vectors.ipynb #501afea3
 def set_changes(results:dict,  # of `robustness_benchmark`
                 condition:str, # of the sources, one of `CONDITIONS`
                ) -> dict[str, np.ndarray]: # row → PSNR minus that of twenty ordinary photos, one for each look
