@@ -18,7 +18,7 @@ from fastprogress.fastprogress import progress_bar
 from torch import Tensor
 
 from .core import PieNetError, linear_to_srgb, luminance, seed_from, srgb_to_linear, to_tensor
-from .photos import photo_files, read_photo, sample_photos, show_columns
+from .photos import photo_files, read_photo, sample_parts, show_columns
 
 # %% ../nbs/06_data.ipynb #0fba2c81
 def split_ids(ids:list[str],        # photo ids (file names without suffix)
@@ -33,13 +33,8 @@ def split_ids(ids:list[str],        # photo ids (file names without suffix)
 def sample_pieces(side:int=96, # of the squares
                  ) -> dict:    # id → PIL picture, 35 of them
     "Quarters and middles of the sample photos, for tests."
-    pieces = {}
-    for path in sample_photos():
-        photo = read_photo(path)
-        w, h = photo.size
-        for i, (x, y) in enumerate([(0, 0), (w//2, 0), (0, h//2), (w//2, h//2), (w//4, h//4)]):
-            pieces[f"{path.stem}-{i}"] = photo.crop((x, y, x + w//2, y + h//2)).resize((side, side))
-    return pieces
+    boxes = [(x, y, 0.5) for x, y in ((0, 0), (0.5, 0), (0, 0.5), (0.5, 0.5), (0.25, 0.25))]
+    return {f"{name}-{i}": part.resize((side, side)) for (name, i), part in sample_parts(boxes).items()}
 
 # %% ../nbs/06_data.ipynb #23a1bc13
 MIDDLE_GREY = 0.18
