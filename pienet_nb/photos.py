@@ -278,7 +278,8 @@ def sample_parts(boxes:list[tuple],      # left, top and side of each part, as s
     return parts
 
 # %% ../nbs/01_photos.ipynb #3b08f969
-def _shown(picture) -> Image.Image: return (picture if isinstance(picture, Image.Image) else to_image(picture)).convert("RGB")
+def _shown(picture) -> Image.Image: # mode `RGB`, of a tensor or a picture
+    return (picture if isinstance(picture, Image.Image) else to_image(picture)).convert("RGB")
 
 def _grid(rows:list, # of rows of pictures; all are fitted to the size of the largest
          ) -> tuple[Image.Image, list, list]: # the grid, and the middles of its columns and rows in pixels
