@@ -41,7 +41,7 @@ def _draw_demo(looks:list, favourites:list[Path], target:Path):
     sheet.paste(above, (0, 0)); sheet.paste(below, ((above.width - below.width)//2, above.height))
     save_photo(sheet, target)
 
-# %% ../nbs/24_commands.ipynb #56d7e8b7
+# %% ../nbs/24_commands.ipynb #bd435541
 def _say(*texts, file=None):
     file = file or sys.stdout
     encoding = getattr(file, "encoding", None) or "utf-8"
@@ -89,7 +89,7 @@ def _inputs(photos:list[str]) -> list[Path]:
     if not found: raise PieNetError("Name at least one photo, or a folder of photos.")
     return list(dict.fromkeys(found))
 
-# %% ../nbs/24_commands.ipynb #08ebb675
+# %% ../nbs/24_commands.ipynb #5730fe7d
 def _one_taste(*options):
     if sum(map(bool, options)) != 1:
         raise PieNetError("Say which taste with exactly one of --style NAME, --preferred FOLDER, "
