@@ -76,9 +76,9 @@ def white_balance_gains(temperature:float, # stops between red and blue, above 0
 
 # %% ../nbs/02_looks.ipynb #2a03a46e
 def tone_curve(srgb:Tensor,      # in [0,1], any shape
-               contrast=0.,      # this and the next two: in [-1,1], numbers or tensors; 0 does nothing
-               shadows=0.,
-               highlights=0.,
+               contrast=0.,      # in [-1,1], a number or a tensor; 0 does nothing
+               shadows=0.,       # the same
+               highlights=0.,    # the same
                fade=0.,          # in [0,1): the new value of black
               ) -> Tensor:       # in [0,1]
     "A rising curve from a few sliders."
@@ -117,16 +117,16 @@ def rotate_hue(image:Tensor, # sRGB in [0,1], (b,3,h,w)
 # %% ../nbs/02_looks.ipynb #b2889f53
 class Parametric(Look):
     "A look from slider positions, the same for every photo and every pixel."
-    def __init__(self, name:str,
+    def __init__(self, name:str,         # for tables and files
                  exposure_ev:float=0.,   # stops
                  temperature:float=0.,   # stops between red and blue, above 0 is warmer
                  tint:float=0.,          # stops between green and the others, above 0 is more magenta
-                 contrast:float=0.,      # this and the next two: [-1,1]
-                 shadows:float=0.,
-                 highlights:float=0.,
+                 contrast:float=0.,      # [-1,1]
+                 shadows:float=0.,       # [-1,1]
+                 highlights:float=0.,    # [-1,1]
                  saturation:float=1.,    # 0 is black and white
                  shadow_tint=(0, 0, 0),  # sRGB added to the shadows
-                 highlight_tint=(0, 0, 0),
+                 highlight_tint=(0, 0, 0), # the same for the highlights
                  fade:float=0.,          # value of black
                 ):
         self.name, self.fade, self.saturation = name, fade, saturation
@@ -190,8 +190,8 @@ MAX_PIL_SIZE = 65 # steps a side that Pillow's Color3DLUT takes
 class Lut(Look):
     "A look given by a three-dimensional table of colours."
     def __init__(self,
-                 table:Tensor,  # sRGB, (size,size,size,3), indexed [blue, green, red]
-                 name:str="",
+                 table:Tensor, # sRGB, (size,size,size,3), indexed [blue, green, red]
+                 name:str="",  # for tables, and the title of a saved file
                 ):
         if table.ndim != 4 or table.shape[3] != 3 or len(set(table.shape[:3])) != 1 or len(table) < 2:
             raise ValueError(f"expected (size,size,size,3) with size 2 or more, got {tuple(table.shape)}")
