@@ -77,7 +77,8 @@ def by_hue(hue:Tensor,                  # degrees
 
 
 # %% ../nbs/05_presets.ipynb #a0b36b25
-def preset_curve(settings:dict) -> np.ndarray: # (256,) on [0,1]; rises
+def preset_curve(settings:dict,   # setting → value, as from `read_settings`
+                ) -> np.ndarray:  # (256,) on [0,1]; rises
     "Contrast, highlights, shadows, whites, blacks and the tone curve of a preset as one curve."
     level = torch.linspace(0, 1, 256)
     def _get(name): return settings.get(name, 0.)/100
@@ -94,16 +95,20 @@ def _points(curve) -> tuple[list, list]: # inputs and outputs, on [0,1]
 class DevelopPreset(Look):
     "A develop preset of Lightroom or Camera Raw, approximated pixel by pixel."
     def __init__(self, settings:dict, # from `read_settings`
-                 name:str=""):
+                 name:str="", # for tables and files
+                ):
         self.settings, self.name = settings, name
 
-    def number(self, setting:str, neutral:float=0.) -> float:
+    def number(self, setting:str,      # such as "Tint"
+               neutral:float=0.,       # the value of a slider at rest
+              ) -> float:
         "The value of a slider; `neutral` where it is missing or no number."
         value = self.settings.get(setting, neutral)
         return value if isinstance(value, float) else neutral
 
-    def bands(self, kind:str) -> dict[str, float]:
-        "The sliders of the eight bands that are moved, on [-1,1]; `kind` is such as \"HueAdjustment\"."
+    def bands(self, kind:str,          # such as "HueAdjustment"
+             ) -> dict[str, float]:    # band → position in [-1,1]
+        "The sliders of the eight colour bands that are moved."
         return {band: self.number(kind + band)/100 for band in _BANDS if self.number(kind + band)}
 
     def apply(self, image):
@@ -133,7 +138,9 @@ def gains(self:DevelopPreset) -> Tensor: # (1,3,1,1)
 
 # %% ../nbs/05_presets.ipynb #5bf19d9f
 @patch
-def tone(self:DevelopPreset, image:Tensor) -> Tensor:
+def tone(self:DevelopPreset,
+         image:Tensor, # sRGB, clipped to [0,1], (b,3,h,w)
+        ) -> Tensor:   # sRGB in [0,1]
     "The tone curve, and a further one for each channel."
     numbers = {name: value for name, value in self.settings.items() if isinstance(value, float)}
     curve = preset_curve(numbers | {"ToneCurvePV2012": self.settings.get("ToneCurvePV2012")})
@@ -147,7 +154,9 @@ def tone(self:DevelopPreset, image:Tensor) -> Tensor:
 
 # %% ../nbs/05_presets.ipynb #1e5a79ed
 @patch
-def colour(self:DevelopPreset, image:Tensor) -> Tensor:
+def colour(self:DevelopPreset,
+           image:Tensor, # sRGB in [0,1], (b,3,h,w)
+          ) -> Tensor:   # may leave [0,1]
     "The eight colour bands, saturation and vibrance."
     hue, chroma = hue_and_chroma(image)
     kinds = "HueAdjustment", "SaturationAdjustment", "LuminanceAdjustment"
@@ -159,14 +168,18 @@ def colour(self:DevelopPreset, image:Tensor) -> Tensor:
 
 # %% ../nbs/05_presets.ipynb #a005a632
 @patch
-def grey(self:DevelopPreset, image:Tensor) -> Tensor:
+def grey(self:DevelopPreset,
+         image:Tensor, # sRGB in [0,1], (b,3,h,w)
+        ) -> Tensor:   # three equal channels; may leave [0,1]
     "Black and white, mixed from the eight colour bands."
     hue, chroma = hue_and_chroma(image)
     return (luminance(image) + 0.5*by_hue(hue, self.bands("GrayMixer"))*chroma).expand_as(image)
 
 # %% ../nbs/05_presets.ipynb #8ece829c
 @patch
-def grade(self:DevelopPreset, image:Tensor) -> Tensor:
+def grade(self:DevelopPreset,
+          image:Tensor, # sRGB in [0,1], (b,3,h,w)
+         ) -> Tensor:   # may leave [0,1]
     "Colour grading, and the split toning that it replaced."
     light = luminance(image)
     ranges = {"Shadow": (1 - light)**2, "Midtone": 4*light*(1 - light), "Highlight": light**2,
