@@ -150,7 +150,7 @@ def bootstrap_interval(values,               # one per look
     low, high = np.quantile(sums[draws].sum(1) / counts[draws].sum(1), [0.025, 0.975])
     return float(low), float(high)
 
-# %% ../../nbs/31_evaluation.ipynb #0120b088
+# %% ../../nbs/31_evaluation.ipynb #7a82726a
 def _spread(values:np.ndarray) -> dict:
     std = float(values.std(ddof=1)) if len(values) > 1 else None
     return {"mean": float(values.mean()), "std": std, "n": len(values)}
@@ -221,7 +221,7 @@ def mean_interval(values,        # one per user or look
     low, high = bootstrap_interval(values)
     return f"{values.mean():{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
-# %% ../../nbs/31_evaluation.ipynb #98547245
+# %% ../../nbs/31_evaluation.ipynb #db3031c6
 _LINES = (("#0072B2", "o", "-"), ("#D55E00", "^", "-"), ("#0072B2", "o", "--"), ("#D55E00", "^", "--"))
 
 def plot_counts(ax,           # matplotlib's axes to draw into
@@ -323,7 +323,7 @@ def _seen_in_training(model:PieModel, files:dict) -> tuple[list, str]:
         return [i for i in files if i not in left_out], "left out of training, as their names show"
     return [i for i in files if i in names], "of a folder that training was not given, as their names show"
 
-# %% ../../nbs/31_evaluation.ipynb #fd079338
+# %% ../../nbs/31_evaluation.ipynb #2a14b922
 def looks_left_out(model:PieModel,
                    found:list[str], # names in the folder
                    folder,          # for the message

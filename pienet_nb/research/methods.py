@@ -90,7 +90,7 @@ def run_method(method:Callable,  # `photo, preferred → photo`; with `needs_sou
                           f"{tuple(photo.shape)}; it returned {tuple(getattr(result, 'shape', ())) or type(result)}.")
     return result.clamp(0, 1)
 
-# %% ../../nbs/30_methods.ipynb #66e12422
+# %% ../../nbs/30_methods.ipynb #ba82c182
 def whose_other(names:list[str], # of all users, two or more
                 seed:int=42,     # of the shuffling
                ) -> list[int]:   # for each user the number of another one
@@ -114,7 +114,7 @@ def control_vectors(own:Tensor,      # unit vectors of all users, (k,512)
                    ) -> dict[str, Tensor]: # control → (k,512)
     "For each user the vectors that are not the user's own."
     rng = torch.Generator().manual_seed(seed_from("controls", seed))
-    random = F.normalize(torch.randn(own.shape, generator=rng), dim=1)
+    random = F.normalize(torch.randn(own.shape, generator=rng))
     nearest = known[(own @ known.T).argmax(1)]
     return dict(zip(CONTROLS, (own[other], mean_vector(known).expand_as(own), random, shuffled, nearest)))
 
