@@ -82,7 +82,7 @@ def load(cls:Style,
     if model_id is not None: check_model(style, model_id)
     return style
 
-# %% ../nbs/16_preference.ipynb #3666bfb8
+# %% ../nbs/16_preference.ipynb #3428c5af
 def vector_path(start:Tensor,    # unit vector, (512,)
                 losses:Callable, # (vector, numbers of items) → their losses, or the mean of them
                 items:Tensor,    # numbers of the items that count, (n,)
@@ -121,7 +121,7 @@ def fit_vector(near:Tensor,       # embeddings of preferred photos, (n,512)
         if least == 0: break
     return best
 
-# %% ../nbs/16_preference.ipynb #63c42173
+# %% ../nbs/16_preference.ipynb #bf36d02c
 def fit_style(embed:nn.Module,    # `StyleEmbedding`
               preferred:Tensor,   # photos as the user likes them, sRGB in [0,1], (n,3,s,s)
               disliked:Tensor,    # photos that the user dislikes, (m,3,s,s); m need not be n
