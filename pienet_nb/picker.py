@@ -264,7 +264,7 @@ def _controls(state:StylePicker) -> dict[str,widgets.Widget]:
     labels = [f"{i + 1}: {getattr(photo, 'name', 'picture')}" for i, photo in enumerate(state.photos)]
     def dropdown(description, options): return widgets.Dropdown(options=options, description=description)
     def slider(description):
-        return widgets.FloatSlider(min=0, max=1, step=0.05, continuous_update=False, description=description)
+        return widgets.FloatSlider(max=1, step=0.05, continuous_update=False, description=description)
     controls = {"photo": dropdown("photo", [(label, i) for i, label in enumerate(labels)]),
                 "style": dropdown("style", state.names), "strength": slider("strength"),
                 "second": dropdown("blend with", state.names), "share": slider("its share")}
