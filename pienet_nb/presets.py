@@ -85,7 +85,7 @@ def preset_curve(settings:dict,   # setting → value, as from `read_settings`
     level = tone_curve(level, contrast=0.5*_get("Contrast2012"), shadows=0.6*_get("Shadows2012"),
                        highlights=0.6*_get("Highlights2012"))
     level = level + 0.15*_get("Whites2012")*level**3 + 0.15*_get("Blacks2012")*(1 - level)**3
-    return np.interp(level.clamp(0, 1), *_points(settings.get("ToneCurvePV2012")))
+    return np.interp(level, *_points(settings.get("ToneCurvePV2012")))
 
 def _points(curve) -> tuple[list, list]: # inputs and outputs, on [0,1]
     points = sorted(dict(curve).items()) if isinstance(curve, list) and len(curve) > 1 else [(0, 0), (255, 255)]
