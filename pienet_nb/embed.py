@@ -40,7 +40,7 @@ class BasicBlock(nn.Module):
         total = change + (self.downsample(features) if self.downsample else features)
         return total.relu_() if self.last_relu else total
 
-# %% ../nbs/10_embed.ipynb #e6342146
+# %% ../nbs/10_embed.ipynb #f155d287
 class ResNet18(nn.Module):
     "ResNet-18 (He et al. 2016) with the parameter names and the random start of torchvision's."
     def __init__(self):
@@ -55,7 +55,7 @@ class ResNet18(nn.Module):
             if isinstance(conv, nn.Conv2d): nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, image:Tensor,   # normalised, (b,3,h,w)
-                ) -> list[Tensor]:     # (b,64,h/2,w/2), (b,64,h/4,w/4), then 128, 256 and 512 channels, each half as wide
+                ) -> list[Tensor]:     # (b,64,h/2,w/2), (b,64,h/4,w/4), then (b,128,h/8,w/8) to (b,512,h/32,w/32)
         "The picture at five sizes."
         found = [self.bn1(self.conv1(image)).relu_()]
         found.append(self.layer1(F.max_pool2d(found[0], 3, stride=2, padding=1)))

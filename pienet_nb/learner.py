@@ -38,7 +38,7 @@ class Autocast(Callback):
         "Back to full precision, if this is not so already."
         if self._context: self._context.__exit__(None, None, None); self._context = None
 
-# %% ../nbs/11_learner.ipynb #a547482e
+# %% ../nbs/11_learner.ipynb #d2f72e3f
 def random_state() -> dict[str, list[Tensor]]:
     "The state of torch's random numbers, on the CPU and on every GPU."
     return {"cpu": [torch.get_rng_state()], "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
@@ -48,7 +48,7 @@ def set_random_state(state:dict[str, list[Tensor]]): # from `random_state`
     torch.set_rng_state(state["cpu"][0])
     if len(state["cuda"]) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state["cuda"])
 
-# %% ../nbs/11_learner.ipynb #5e571d54
+# %% ../nbs/11_learner.ipynb #baaa369e
 def write_history(history:list[dict], # a row for each epoch, all with the same names
                   path:str|Path,      # a .csv file; it is replaced
                  ):
@@ -57,7 +57,7 @@ def write_history(history:list[dict], # a row for each epoch, all with the same 
         table = csv.DictWriter(file, list(history[0]))
         table.writeheader(); table.writerows(history)
 
-# %% ../nbs/11_learner.ipynb #c64e6f94
+# %% ../nbs/11_learner.ipynb #75db1d0a
 def model_state(learn:Learner) -> dict[str, Tensor]:
     "Weights and statistics of the model, whatever its memory format."
     return {name: value.contiguous() for name, value in learn.model.state_dict().items()}
@@ -70,7 +70,7 @@ def training_state(learn:Learner) -> dict: # tensors and plain values
             "history": learn.checkpoint.history, "rng": random_state(), "epoch": learn.epoch + 1,
             "mean_loss": (mean.count, mean.val)}
 
-# %% ../nbs/11_learner.ipynb #71905c39
+# %% ../nbs/11_learner.ipynb #bbab721f
 class Checkpoint(Callback):
     "Save the whole state of training after each epoch; `resume` goes on from it."
     order = 60 # after the Recorder
@@ -97,7 +97,7 @@ class Checkpoint(Callback):
     def _save(self, path:Path, state:dict):
         with replacing(path) as beside: torch.save(state, beside)
 
-# %% ../nbs/11_learner.ipynb #714699f5
+# %% ../nbs/11_learner.ipynb #de919516
 def load_state(path:str|Path) -> dict: # on the CPU
     "Read what `Checkpoint` wrote; `PieNetError` for anything but plain values and tensors."
     try: return torch.load(path, weights_only=True, map_location="cpu")
@@ -116,7 +116,7 @@ def resume(learn:Learner) -> int: # the epoch to go on with; 0 without a checkpo
     write_history(checkpoint.history, checkpoint.path.with_suffix(".csv"))
     return state["epoch"]
 
-# %% ../nbs/11_learner.ipynb #c8c5b7da
+# %% ../nbs/11_learner.ipynb #07a01531
 def fit(learn:Learner,
         n_epoch:int,           # epochs in all, those of earlier runs included
         lr:float,              # the highest rate
