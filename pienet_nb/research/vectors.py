@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from ..core import PieNetError, lab_to_srgb, luminance, srgb_to_lab, to_tensor
 from ..photos import read_photo
 from ..looks import Look, Lut
-from ..data import StyledPhotos, as_floats
+from ..data import StyledPhotos, as_bytes, as_floats
 from ..metrics import delta_e_2000, delta_e_map, psnr
 from ..embed import embed_photos, mean_vector
 from ..enhancer import PieModel
@@ -214,6 +214,8 @@ def frame_difference(model:PieModel,    # its enhancer is a ColourNet
     return delta_e_2000(results[:-1], results[1:]).mean().item()
 
 # %% ../../nbs/36_vectors.ipynb #d461d12f
+def _grey_bytes(pictures:Tensor) -> Tensor: return as_bytes(grey_photos(as_floats(pictures)))
+
 def robustness_benchmark(model:PieModel,
                          photos,                # finished photos: a folder or a list
                          looks:dict[str, Look], # that had no part in training
@@ -222,8 +224,8 @@ def robustness_benchmark(model:PieModel,
     "PSNR of each look from each kind of set, from disturbed and finished sources; consistency of frames."
     files, _ = evaluation_photos(model, photos)
     ids, data = list(files), evaluation_data(files, looks)
-    points, grey_points = (torch.stack([embed_photos(model.embed, change(as_floats(user)), model.image_size)
-                                        for user in data.references]) for change in (lambda p: p, grey_photos))
+    points, grey_points = (torch.stack([embed_photos(model.embed, change(user), model.image_size)
+                                        for user in data.references]) for change in (lambda p: p, _grey_bytes))
     plan = [{key: [ids.index(i) for i in some] for key, some in draw.items()}
             for draw in evaluation_plan(ids, 20, n_draws, n_queries, seed=seed)]
     darkest = darkest_photos(data.sources[1], plan)
