@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageOps
 
 from .core import PieNetError, check_free, make_folder, replacing, to_tensor
-from .photos import open_photo, photo_files, read_photo, read_squares, sample_photos, save_photo, shrink
+from .photos import open_photo, photo_files, read_photo, read_squares, sample_parts, save_photo, shrink
 from .looks import Lut, Parametric
 from .presets import DevelopPreset
 from .enhancer import PieModel
@@ -123,12 +123,8 @@ _EVENING = Parametric("evening", exposure_ev=-0.1, temperature=0.7, tint=0.3, co
 def sample_crops(without:Path|None=None, # a sample photo that must not be among them
                 ) -> dict[str, Image.Image]: # name → picture, four for each sample photo
     "The sample photos, each whole and in three parts."
-    crops = {}
-    for path in (p for p in sample_photos() if p != without):
-        picture = read_photo(path); w, h = picture.size
-        for i, (x, y, share) in enumerate([(0, 0, 1), (0, 0, 0.6), (0.4, 0.1, 0.6), (0.2, 0.4, 0.6)]):
-            crops[f"{path.stem}_{i}"] = picture.crop((int(x*w), int(y*h), int((x + share)*w), int((y + share)*h)))
-    return crops
+    boxes = [(0, 0, 1), (0, 0, 0.6), (0.4, 0.1, 0.6), (0.2, 0.4, 0.6)]
+    return {f"{name}_{i}": part for (name, i), part in sample_parts(boxes, without).items()}
 
 def write_preferred(folder:str|os.PathLike, # is made if missing
                     without:Path,           # the sample photo that must not be among them
