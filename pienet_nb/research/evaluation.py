@@ -150,7 +150,7 @@ def bootstrap_interval(values,               # one per look
     low, high = np.quantile(sums[draws].sum(1) / counts[draws].sum(1), [0.025, 0.975])
     return float(low), float(high)
 
-# %% ../../nbs/31_evaluation.ipynb #7a82726a
+# %% ../../nbs/31_evaluation.ipynb #ae81f358
 def _spread(values:np.ndarray) -> dict:
     std = float(values.std(ddof=1)) if len(values) > 1 else None
     return {"mean": float(values.mean()), "std": std, "n": len(values)}
@@ -221,7 +221,7 @@ def mean_interval(values,        # one per user or look
     low, high = bootstrap_interval(values)
     return f"{values.mean():{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
-# %% ../../nbs/31_evaluation.ipynb #db3031c6
+# %% ../../nbs/31_evaluation.ipynb #ec53814a
 _LINES = (("#0072B2", "o", "-"), ("#D55E00", "^", "-"), ("#0072B2", "o", "--"), ("#D55E00", "^", "--"))
 
 def plot_counts(ax,           # matplotlib's axes to draw into
@@ -316,14 +316,15 @@ def _seen_in_training(model:PieModel, files:dict) -> tuple[list, str]:
     left_out = set(facts.get("test_photos", []))
     if "photo_hashes" in facts:
         return seen_photos(files, facts["photo_hashes"]), "left out of training, as their contents show"
-    if not names | left_out:
+    if not (names or left_out):
         raise PieNetError(f"The model {model.model_id} does not record which photos its training left out; "
                           "run the evaluation without --photos.")
-    if 2*len((names | left_out) & set(files)) >= len(files): # the folder that training was given
+    recorded = names | left_out
+    if 2*len(recorded & set(files)) >= min(len(files), len(recorded)): # the folder that training was given
         return [i for i in files if i not in left_out], "left out of training, as their names show"
     return [i for i in files if i in names], "of a folder that training was not given, as their names show"
 
-# %% ../../nbs/31_evaluation.ipynb #2a14b922
+# %% ../../nbs/31_evaluation.ipynb #63186043
 def looks_left_out(model:PieModel,
                    found:list[str], # names in the folder
                    folder,          # for the message
