@@ -102,7 +102,7 @@ class EpisodeModel(nn.Module):
         seen = source[..., :p, :].repeat(k, 1, 1, 1), colour_statistics(source).repeat(k, 1)
         return (seen[0] + self.enhancer.decode(*seen, vector.repeat_interleave(q, 0))).unflatten(0, (k, q))
 
-# %% ../nbs/22_episodes.ipynb #e5b050ae
+# %% ../nbs/22_episodes.ipynb #ffb55975
 def rmse_loss(enhanced:Tensor,  # (k,q,3,p,1)
               reference:Tensor, # same shape
              ) -> Tensor:
