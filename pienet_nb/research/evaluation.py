@@ -150,7 +150,7 @@ def bootstrap_interval(values,               # one per look
     low, high = np.quantile(sums[draws].sum(1) / counts[draws].sum(1), [0.025, 0.975])
     return float(low), float(high)
 
-# %% ../../nbs/31_evaluation.ipynb #ae81f358
+# %% ../../nbs/31_evaluation.ipynb #70d43524
 def _spread(values:np.ndarray) -> dict:
     std = float(values.std(ddof=1)) if len(values) > 1 else None
     return {"mean": float(values.mean()), "std": std, "n": len(values)}
@@ -221,7 +221,7 @@ def mean_interval(values,        # one per user or look
     low, high = bootstrap_interval(values)
     return f"{values.mean():{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
-# %% ../../nbs/31_evaluation.ipynb #ec53814a
+# %% ../../nbs/31_evaluation.ipynb #8a2b7492
 _LINES = (("#0072B2", "o", "-"), ("#D55E00", "^", "-"), ("#0072B2", "o", "--"), ("#D55E00", "^", "--"))
 
 def plot_counts(ax,           # matplotlib's axes to draw into
@@ -324,7 +324,7 @@ def _seen_in_training(model:PieModel, files:dict) -> tuple[list, str]:
         return [i for i in files if i not in left_out], "left out of training, as their names show"
     return [i for i in files if i in names], "of a folder that training was not given, as their names show"
 
-# %% ../../nbs/31_evaluation.ipynb #63186043
+# %% ../../nbs/31_evaluation.ipynb #2a8269aa
 def looks_left_out(model:PieModel,
                    found:list[str], # names in the folder
                    folder,          # for the message
