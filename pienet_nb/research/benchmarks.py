@@ -33,7 +33,7 @@ from .unseen import (counts_benchmark, expert_benchmark, expert_table, goals_tab
 from .tsne import style_map
 from .vectors import robustness_benchmark, robustness_table
 
-# %% ../../nbs/37_benchmarks.ipynb #2c26d956
+# %% ../../nbs/37_benchmarks.ipynb #166a5ee8
 @dataclass(frozen=True)
 class Benchmark:
     "Something that `pienet_evaluate` can measure."
@@ -64,7 +64,7 @@ def register(name:str,         # as after --benchmark
         return run
     return _register
 
-# %% ../../nbs/37_benchmarks.ipynb #d5d8cfe6
+# %% ../../nbs/37_benchmarks.ipynb #315ff74a
 _FOLDERS = ("model", "photos", "looks", "pairs", "run", "weights", "preferred", "presets")
 
 def _named_folders(text:str|None) -> list[tuple[str, str]]: # "name=folder,name=folder"
@@ -117,7 +117,7 @@ def _needs(photos, folder, option:str):
     if not (photos and folder):
         raise PieNetError(f"This benchmark needs --photos FOLDER and --{option} FOLDER, {words}.")
 
-# %% ../../nbs/37_benchmarks.ipynb #c1322069
+# %% ../../nbs/37_benchmarks.ipynb #2e8226a5
 def _quick_tables(results:dict) -> list:
     return [(f"{what}, {condition} sources", table) for condition, part in results["summary"].items()
             for what, table in (("scores", scores_table(part["all"])), ("gains", gains_table(part["all"])),
@@ -167,7 +167,7 @@ def _losses(photos=None, run=None, config="paper-tiny", share=1., weights=None, 
     return losses_benchmark(part_of(CONFIGS[config], share), photos, run, weights or False, n_preferred=n_preferred,
                             n_draws=n_draws, n_queries=n_queries, seed=seed, journal=journal)
 
-# %% ../../nbs/37_benchmarks.ipynb #4e1fad83
+# %% ../../nbs/37_benchmarks.ipynb #901728bd
 @register("ablations", lambda results: [("", ablations_table(results))])
 def _ablations(photos=None, looks=None, run=None, config="paper-tiny", share=1., weights=None, seed=42, journal=None):
     _needs(photos, run, "run")
@@ -199,7 +199,7 @@ def _robustness(model=None, photos=None, looks=None, n_queries=4, n_draws=10, se
     return {"model_id": model.model_id} | robustness_benchmark(
         model, photos, {name: found[name] for name in some}, n_draws=n_draws, n_queries=n_queries, seed=seed)
 
-# %% ../../nbs/37_benchmarks.ipynb #83486ee9
+# %% ../../nbs/37_benchmarks.ipynb #04903bef
 def _unseen_tables(results:dict) -> list:
     tables = [("goals", goals_table(results)), *((f"{c} sources", unseen_table(results, c)) for c in CONDITIONS)]
     return tables + ([("expert", expert_table(results))] if "expert" in results else [])

@@ -266,7 +266,7 @@ def _share_first_stage(first:Path, run:Path) -> None: # the trained embedding ne
     run.mkdir(parents=True, exist_ok=True)
     with replacing(run/"embed.pt") as beside: shutil.copy(first/"embed.pt", beside)
 
-# %% ../../nbs/32_paper.ipynb #1dd3b9aa
+# %% ../../nbs/32_paper.ipynb #ab26f4c3
 def losses_table(results:dict, # of `losses_benchmark`
                 ) -> Table:
     "Each variant: mPSNR and mSSIM of the own vector, and its gain over another's."
