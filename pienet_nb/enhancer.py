@@ -161,7 +161,7 @@ FORMAT_VERSION = 1
 
 def _stored(module:nn.Module) -> dict[str, Tensor]:
     "The tensors of `module` as they are stored: weights in half precision, vectors and numbers as they are."
-    return {k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).detach().cpu().contiguous()
+    return {k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).cpu().contiguous()
             for k, v in module.state_dict().items()}
 
 def _model_id(*tensors:dict) -> str: # 12 hexadecimal digits
