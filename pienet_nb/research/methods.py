@@ -90,7 +90,7 @@ def run_method(method:Callable,  # `photo, preferred → photo`; with `needs_sou
                           f"{tuple(photo.shape)}; it returned {tuple(getattr(result, 'shape', ())) or type(result)}.")
     return result.clamp(0, 1)
 
-# %% ../../nbs/30_methods.ipynb #ba82c182
+# %% ../../nbs/30_methods.ipynb #6711b28f
 def whose_other(names:list[str], # of all users, two or more
                 seed:int=42,     # of the shuffling
                ) -> list[int]:   # for each user the number of another one
