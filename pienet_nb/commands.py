@@ -6,7 +6,7 @@
 __all__ = ['pienet_demo', 'pienet_enhance', 'pienet_learn_style', 'pienet_styles', 'pienet_export_lut']
 
 # %% ../nbs/24_commands.ipynb #084288be
-import glob, os, re, sys, time
+import glob, os, re, shutil, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,17 +21,6 @@ from .preference import Style
 from .enhance import Enhancer, check_strength, write_preferred
 
 # %% ../nbs/24_commands.ipynb #ba9d82b9
-@patch
-def varied_styles(self:Enhancer, n:int=4, # how many
-                 ) -> list[Style]:
-    "`n` built-in styles that differ from each other most."
-    left = list(self.styles.values())
-    chosen = [left.pop(0)]
-    while left and len(chosen) < n:
-        distances = [min((style.vector - other.vector).norm().item() for other in chosen) for style in left]
-        chosen.append(left.pop(distances.index(max(distances))))
-    return chosen
-
 def _draw_demo(looks:list, favourites:list[Path], target:Path):
     "The looks, and the favourites below them as small pictures."
     above = picture_sheet(looks, tile=(480, 320))
@@ -67,6 +56,7 @@ def pienet_demo(out:str="pienet_demo", # folder for the pictures, made if missin
     "Show a sample photo in four built-in styles and in one learnt from a folder of photos."
     folder, photo = Path(out), _demo_photo()
     make_folder(folder)
+    shutil.copy(photo, folder/"photo.jpg")
     with _step("load the model"): enhancer = Enhancer.from_pretrained(model)
     with _step("write the favourites of an imagined user"): favourites = write_preferred(folder/"preferred", photo)
     with _step(f"learn a style from {len(favourites)} favourites"):
@@ -77,7 +67,7 @@ def pienet_demo(out:str="pienet_demo", # folder for the pictures, made if missin
         with _step(f"enhance: {style.name}"): looks.append((style.name, enhancer.enhance(photo, style)))
     with _step("enhance: the learnt style"): looks.append(("learnt from the favourites", enhancer.enhance(photo, mine)))
     with _step("draw the contact sheet"): _draw_demo(looks, favourites, folder/"contact_sheet.jpg")
-    _say(f"The contact sheet is {folder/'contact_sheet.jpg'}, the favourites are in {folder/'preferred'}.")
+    _say(f"The contact sheet is {folder/'contact_sheet.jpg'}; beside it are the photo and the favourites, to go on with.")
 
 # %% ../nbs/24_commands.ipynb #10bca3ae
 def _inputs(photos:list[str]) -> list[Path]:

@@ -40,6 +40,18 @@ class Enhancer:
 
     def __repr__(self): return f"Enhancer({self.model.model_id}, {len(self.styles)} styles)"
 
+# %% ../nbs/23_enhance.ipynb #20dfc571
+@patch
+def varied_styles(self:Enhancer, n:int=4, # how many
+                 ) -> list[Style]:
+    "`n` built-in styles that differ from each other most."
+    left = list(self.styles.values())
+    chosen = [left.pop(0)]
+    while left and len(chosen) < n:
+        distances = [min((style.vector - other.vector).norm().item() for other in chosen) for style in left]
+        chosen.append(left.pop(distances.index(max(distances))))
+    return chosen
+
 # %% ../nbs/23_enhance.ipynb #8ebb960d
 @patch
 def learn_style(self:Enhancer, preferred, # photos in the taste: a folder, a pattern, or a list of files and PIL images

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import pienet_nb.enhance
+import pienet_nb.commands
 from pienet_nb.core import PieNetError
 from pienet_nb.enhance import Enhancer
 from pienet_nb.commands import pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style, pienet_styles
@@ -297,6 +297,6 @@ def test_demo_where_it_cannot_write(run, model, tmp_path):
     assert refused(run(pienet_demo, "--out", tmp_path/"file", "--model", model), "file")
 
 def test_demo_without_sample_photos(run, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(pienet_nb.enhance, "sample_photos", list)
+    monkeypatch.setattr(pienet_nb.commands, "sample_photos", list)
     assert refused(run(pienet_demo, "--out", tmp_path/"demo", "--model", model), "sample photos")
     assert not (tmp_path/"demo").exists()

@@ -15,7 +15,7 @@ from pienet_nb.commands import pienet_demo, pienet_enhance, pienet_export_lut, p
 from pienet_nb.looks import Lut
 from tiny_model import model, photo, picture, random_model, run  # noqa: F401 (fixtures)
 
-PROGRAM = "from pienet_nb.enhance import {0}\nif __name__ == '__main__': {0}()\n"
+PROGRAM = "from pienet_nb.commands import {0}\nif __name__ == '__main__': {0}()\n"
 
 def as_program(tmp_path, name, *argv):
     "Run a command in a process of its own, as its console script does."
@@ -193,6 +193,7 @@ def test_demo(run, model, tmp_path):
     assert (code, err) == (0, "") and str(sheet) in out
     assert sum(line.endswith(" s") for line in out.splitlines()) >= 8  # a time for each step
     assert Image.open(sheet).width > 1400 and len(list((tmp_path/"demo"/"preferred").iterdir())) == 24
+    assert (tmp_path/"demo"/"photo.jpg").read_bytes() == sample_photos()[2].read_bytes() # to go on with
     assert run(pienet_demo, "--out", tmp_path/"demo", "--model", model)[0] == 0  # again
 
 def test_enhance_in_python(model, photo):

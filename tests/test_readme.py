@@ -8,14 +8,31 @@ from pienet_nb.photos import photo_files, read_photo, sample_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
-def command_lines():
-    "The lines below the heading Commands."
-    part = (ROOT/"README.md").read_text(encoding="utf-8").split("\n## Commands\n")[1]
-    return re.search(r"```sh\n(.*?)```", part, re.DOTALL)[1].splitlines()
+def command_lines(heading):
+    "The commands in the first block below a heading."
+    part = (ROOT/"README.md").read_text(encoding="utf-8").split(f"\n## {heading}\n")[1]
+    block = re.search(r"```sh\n(.*?)```", part, re.DOTALL)[1]
+    return [shlex.split(line, comments=True) for line in block.splitlines()]
+
+def run(words, folder):
+    "What a command prints, run in `folder`."
+    program, *arguments = words
+    done = subprocess.run([Path(sys.executable).parent/program, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout
+
+def test_three_commands_work_after_the_demo(tmp_path):
+    run(["pienet_demo"], tmp_path)
+    lines = command_lines("Three commands")
+    assert len(lines) == 3
+    for words in lines: run(words, tmp_path)
+    assert (tmp_path/"pienet_demo/photo_soft-pastel.jpg").stat().st_size > 1000
+    assert [path.name for path in (tmp_path/"done").iterdir()] == ["photo_evening.jpg"]
 
 @pytest.fixture
 def folder(tmp_path):
-    "What the README supposes: a photo, a holiday, favourites."
+    "What the list of commands supposes: a photo, a holiday, favourites."
     from pienet_nb.enhance import write_preferred
     shutil.copy(sample_photos()[0], tmp_path/"photo.jpg")
     write_preferred(tmp_path/"favourites", without=sample_photos()[0])
@@ -23,13 +40,14 @@ def folder(tmp_path):
     for path in sample_photos()[1:3]: read_photo(path, size=200).save(tmp_path/"holiday"/f"{path.stem}.jpg")
     return tmp_path
 
-def test_commands_of_the_readme_run_in_order(folder):
-    lines = [shlex.split(line, comments=True) for line in command_lines()]
+def test_all_commands_run_in_order(folder):
+    lines = command_lines("All commands")
     assert {words[0] for words in lines} == {"pienet_styles", "pienet_enhance", "pienet_learn_style", "pienet_export_lut"}
-    for program, *arguments in lines:
-        run = subprocess.run([Path(sys.executable).parent/program, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
-                             capture_output=True, text=True, timeout=300)
-        assert run.returncode == 0, (program, arguments, run.stderr)
+    for words in lines: run(words, folder)
     for name in "done", "softly": assert len(photo_files(folder/name)) == 2
     for name in "styles.jpg", "mine.safetensors", "mine.cube": assert (folder/name).stat().st_size > 1000
     assert len(list(folder.glob("photo_*.jpg"))) == 1
+
+def test_activation_is_said_before_the_first_command():
+    text = (ROOT/"README.md").read_text(encoding="utf-8")
+    assert text.index("make demo  ") < text.index("source .venv/bin/activate") < text.index("pienet_enhance pienet_demo/photo.jpg")

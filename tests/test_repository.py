@@ -56,6 +56,12 @@ def test_every_notebook_and_command_is_in_the_readme():
 def test_version_has_an_entry_in_the_changelog():
     assert f"## {settings()['version'][0]}" in (ROOT/"CHANGELOG.md").read_text(encoding="utf-8")
 
+def test_contributing_has_the_table_of_mutants():
+    results = json.loads((ROOT/"nbs/results/mutation.json").read_text(encoding="utf-8"))
+    assert set(results["notebooks"]) == {path.stem for path in NOTEBOOKS if default_exp(path)}, "run `make mutation`"
+    table = tool("mutate").table(results)
+    assert table in (ROOT/"CONTRIBUTING.md").read_text(encoding="utf-8"), "python tools/mutate.py --table nbs/results/mutation.json"
+
 # --- the package
 
 def test_no_undefined_names():

@@ -6,7 +6,8 @@ a fork of the process runs the mutant and the cells after it. It is killed if on
 What is not changed: texts, error messages, type hints and defaults, which are choices and not logic.
 With `--out FILE` the rates are kept in a JSON file, and `--table FILE` prints them as Markdown. By hand, not in CI.
 """
-import argparse, ast, copy, json, os, random, re, signal, sys, time
+import argparse, ast, copy, json, os, random, re, signal, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def seconds_by_cell(path):
     return json.loads(text)
 
 def mutate(path, per_cell, seed, words=""):
-    "Kill rate of one notebook, and a line for each survivor."
+    "How many mutants of one notebook there were and were killed, and what the survivors changed."
     seconds, book, n, survivors = seconds_by_cell(path), Notebook(path), 0, []
     for i, cell in enumerate(book.cells):
         if re.match(r"#\|\s*exports?\b", cell) and words in cell:
@@ -127,7 +128,6 @@ def mutate(path, per_cell, seed, words=""):
                 n += 1
                 if book.survives(text, book.cells[i + 1:], 20 + 3*sum(seconds[i:])):
                     survivors.append(difference(cell, text))
-                    print(f"  survives: {survivors[-1][0]}\n        as: {survivors[-1][1]}", flush=True)
         book.run(cell)
     return {"mutants": n, "killed": n - len(survivors), "survivors": survivors}
 
@@ -136,26 +136,53 @@ def mutate(path, per_cell, seed, words=""):
 def table(results):
     "Markdown: a line for each notebook, and the sum."
     def _line(name, n, killed): return f"| {name} | {n} | {killed} | {killed/max(n, 1):.0%} |"
-    rows = [(name, r["mutants"], r["killed"]) for name, r in sorted(results.items())]
+    rows = [(name, r["mutants"], r["killed"]) for name, r in sorted(results["notebooks"].items())]
     total = ("**all**", *(sum(row[k] for row in rows) for k in (1, 2)))
     return "\n".join(["| notebook | mutants | killed | rate |", "|---|---|---|---|", *(_line(*row) for row in (*rows, total))])
+
+def commit():
+    "The commit of the checkout, `-dirty` if something in it was changed since."
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+def keep(out, path, found, options, made_at):
+    "Put the result of one notebook into the results file."
+    kept = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"notebooks": {}}
+    command = f"python tools/mutate.py nbs/[0-9]*.ipynb --per_cell {options.per_cell} --seed {options.seed}"
+    kept |= {"command": command, "per_cell": options.per_cell, "seed": options.seed}
+    kept["notebooks"] = dict(sorted((kept["notebooks"] | {path.stem: found | {"commit": made_at}}).items()))
+    out.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+def in_its_own_process(path, options):
+    "The result of one notebook, from a process of its own."
+    words = [sys.executable, __file__, path, "--per_cell", options.per_cell, "--seed", options.seed, "--cell", options.cell, "--json"]
+    run = subprocess.run([*map(str, words)], stdout=subprocess.PIPE, text=True)
+    if run.returncode: raise SystemExit(run.returncode)
+    return json.loads(run.stdout)
+
+def report(path, found):
+    "What one notebook's tests did not notice, and the count."
+    for before, after in found["survivors"]: print(f"  survives: {before}\n        as: {after}")
+    print(f"{path.stem}: {found['killed']} of {found['mutants']} killed", flush=True)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--per_cell", type=int, default=2, help="mutants of each exported cell")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other mutants")
     parser.add_argument("--cell", default="", help="only cells that hold this text")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time")
     parser.add_argument("--out", type=Path, help="JSON file in which the rates are kept")
     parser.add_argument("--table", type=Path, help="print this JSON file as a table")
+    parser.add_argument("--json", action="store_true", help="of one notebook, the result alone")
     options = parser.parse_args()
-    if options.table: return print(table(json.loads(options.table.read_text())))
-    for path in map(Path.resolve, options.notebooks):
-        found = mutate(path, options.per_cell, options.seed, options.cell)
-        print(f"{path.stem}: {found['killed']} of {found['mutants']} killed", flush=True)
-        if options.out:
-            out = ROOT/options.out
-            kept = json.loads(out.read_text()) if out.exists() else {}
-            out.write_text(json.dumps(dict(sorted((kept | {path.stem: found}).items())), indent=1, ensure_ascii=False) + "\n")
+    if options.table: return print(table(json.loads(options.table.read_text(encoding="utf-8"))))
+    paths = [path.resolve() for path in options.notebooks]
+    if options.json: return print(json.dumps(mutate(paths[0], options.per_cell, options.seed, options.cell)))
+    out, made_at = options.out and options.out.resolve(), commit()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for path, found in zip(paths, pool.map(lambda path: in_its_own_process(path, options), paths)):
+            report(path, found)
+            if out: keep(out, path, found, options, made_at)
 
 if __name__ == "__main__": main()
