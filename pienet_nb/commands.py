@@ -67,7 +67,7 @@ def pienet_demo(out:str="pienet_demo", # folder for the pictures, made if missin
         with _step(f"enhance: {style.name}"): looks.append((style.name, enhancer.enhance(photo, style)))
     with _step("enhance: the learnt style"): looks.append(("learnt from the favourites", enhancer.enhance(photo, mine)))
     with _step("draw the contact sheet"): _draw_demo(looks, favourites, folder/"contact_sheet.jpg")
-    _say(f"The contact sheet is {folder/'contact_sheet.jpg'}; beside it are the photo and the favourites, to go on with.")
+    _say(f"The contact sheet is {folder/'contact_sheet.jpg'}; the photo and the favourites are beside it.")
 
 # %% ../nbs/24_commands.ipynb #10bca3ae
 def _inputs(photos:list[str]) -> list[Path]:
