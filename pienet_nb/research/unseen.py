@@ -118,7 +118,7 @@ def first_vectors(model:PieModel,
                   pairs:tuple,  # photos before and after, (n,3,h,w) each
                   scored:tuple, # the very photos that are scored, and their references
                  ) -> dict[str, Tensor]: # row → (512,)
-    "What is of the first draw alone: the own vector, the same moved by pairs, and the vector that does best."
+    "The vectors of the first draw alone: the own one, the same moved by pairs, and the one that does best."
     refined, _ = refine_vector(model.enhancer, own, *_coarse(pairs))
     errors = pair_errors(model.enhancer, *_coarse(scored))
     *_, best = vector_path(own, errors, torch.arange(len(scored[0])), n_steps=200, lr=5e-3)
@@ -216,7 +216,7 @@ def gains_unseen(results:dict,     # of `unseen_benchmark`
                  condition:str,    # of the sources, one of `CONDITIONS`
                  row:str=OWN,      # the row that is compared with all others
                 ) -> Table:
-    "What the own vector gains in PSNR over every other row: mean, interval, share of users who gain."
+    "What a row, by default the own vector, gains in PSNR over every other: mean, interval, share of users who gain."
     first = (FIRST, REFINED, BEST) # of the first draw alone, and so compared with each other
     def _cell(group, one, other):
         gain = gain_of(results, one, other, group, condition)
