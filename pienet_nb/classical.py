@@ -79,7 +79,7 @@ class ValueCurve(PhotoByPhoto):
 class LDR(ValueCurve):
     "Contrast enhancement by layered difference representation."
     def __init__(self, alpha:float=2.5, # weight of the layers, see `ldr_curve`
-                 name:str="ldr",        # as tables and pictures call it
+                 name:str="ldr",        # in tables and figures
                 ):
         store_attr()
 
@@ -89,7 +89,7 @@ class LDR(ValueCurve):
 class CLAHE(PhotoByPhoto):
     "Contrast-limited adaptive histogram equalisation of the lightness L*; the ratios of the light stay."
     def __init__(self, clip_limit:float=0.01, # in (0,1]: how steep a tile's curve may get
-                 name:str="clahe",            # as tables and pictures call it
+                 name:str="clahe",            # in tables and figures
                 ):
         store_attr()
 
@@ -106,7 +106,7 @@ class CLAHE(PhotoByPhoto):
 # %% ../nbs/03_classical.ipynb #a1c0de05
 class HistogramEqualisation(ValueCurve):
     "Equalisation of the histogram of V."
-    def __init__(self, name:str="he"): # as tables and pictures call it
+    def __init__(self, name:str="he"): # in tables and figures
         store_attr()
 
     def curve(self, levels): # (h,w) → (256,)
@@ -131,7 +131,7 @@ def agcwd_curve(counts:np.ndarray, # (256,): pixels at each level of V
 class AGCWD(ValueCurve):
     "Adaptive gamma correction of V with weighting distribution."
     def __init__(self, alpha:float=0.5, # see `agcwd_curve`
-                 name:str="agcwd",      # as tables and pictures call it
+                 name:str="agcwd",      # in tables and figures
                 ):
         store_attr()
 
@@ -163,7 +163,7 @@ class MSRCR(PhotoByPhoto):
     def __init__(self, scales:tuple=(15, 80, 250), # of the surround, in pixels of a 512-pixel photo
                  alpha:float=125., beta:float=46., # of the colour restoration
                  n_sigma:float=2.,                 # standard deviations on each side that fill [0,1]
-                 name:str="msrcr",                 # as tables and pictures call it
+                 name:str="msrcr",                 # in tables and figures
                 ):
         store_attr()
 
@@ -226,7 +226,7 @@ class LIME(Retinex):
     def __init__(self, alpha:float=0.15, # strength of the smoothing
                  gamma:float=0.8,        # in [0,1]: 0 does nothing, 1 takes all of the light out
                  sigma:float=2.,         # of the weights, in pixels
-                 name:str="lime",        # as tables and pictures call it
+                 name:str="lime",        # in tables and figures
                 ):
         store_attr()
         self.power = 1 - gamma
@@ -254,7 +254,7 @@ class WVM(Retinex):
     def __init__(self, c1:float=0.01, c2:float=0.1, # weights of reflectance and light
                  lambda_:float=1.,                  # of the split
                  n_rounds:int=5,                    # at most
-                 name:str="wvm",                    # as tables and pictures call it
+                 name:str="wvm",                    # in tables and figures
                 ):
         store_attr()
 
@@ -278,7 +278,7 @@ class RLM(Retinex):
     def __init__(self, beta:float=0.05, omega:float=0.01, delta:float=1., # of light, reflectance, noise
                  amplify:float=10., sigma:float=10/255, epsilon:float=0.01, # of G: λ, σ, ε
                  n_rounds:int=15,                                           # at most
-                 name:str="rlm",                                            # as tables and pictures call it
+                 name:str="rlm",                                            # in tables and figures
                 ):
         store_attr()
 
