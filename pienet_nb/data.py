@@ -169,7 +169,7 @@ def from_folder(cls:StyledPhotos, pairs:PairedFolder, # real sources and referen
 # %% ../nbs/06_data.ipynb #a62bf3f1
 class Batches:
     "A dataset whose items are batches; subclasses say what `draw` puts into one."
-    n_inp = 2 # the first of a batch are what the network gets, as fastai counts them
+    n_inp = 2 # how many entries at the start of a batch the network gets, by fastai's name
     def __init__(self, photos:StyledPhotos,   # what to draw from
                  bs:int,                      # pictures in a batch
                  n_batches:int,               # batches in an epoch
