@@ -119,7 +119,7 @@ def style_embedding(pretrained:bool|str|Path=False, # True: torchvision's downlo
     return embed
 
 def _downloaded_weights() -> dict[str, Tensor]:
-    from torchvision.models import ResNet18_Weights # here, because it takes as long to load as torch
+    from torchvision.models import ResNet18_Weights # here, because torchvision is slow to load
     try: return ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
     except OSError as error:
         raise PieNetError("The ImageNet weights could not be downloaded; connect to the internet, "
