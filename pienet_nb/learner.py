@@ -44,7 +44,7 @@ def random_state() -> dict[str, list[Tensor]]:
     return {"cpu": [torch.get_rng_state()], "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 
 def set_random_state(state:dict[str, list[Tensor]]): # from `random_state`
-    "Go on drawing where `state` was taken; on other GPUs than then, only on the CPU."
+    "Continue the random numbers from `state`; on the CPU only, if the number of GPUs has changed."
     torch.set_rng_state(state["cpu"][0])
     if len(state["cuda"]) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state["cuda"])
 
