@@ -230,7 +230,7 @@ def _check_config(config:dict):
 _FILES = "config.json", "embed.safetensors", "enhancer.safetensors", "styles.safetensors"
 
 def _read_model(folder:Path) -> PieModel:
-    "`PieModel.load`, but for a damaged model the errors are those that come up."
+    "As `PieModel.load`, but a damaged model raises whatever error comes up first."
     missing = [name for name in _FILES if not (folder/name).exists()]
     if missing: raise PieNetError(f"There is no complete model in {folder}: {missing[0]} is missing; "
                                   "name a folder that pienet_train wrote.")
