@@ -66,7 +66,7 @@ class PieNetConfig:
 
 @dataclass(frozen=True)
 class Config:
-    "A training run: its two stages and what they share; the data comes besides."
+    "A training run: its two stages and what they share; the data is given separately."
     name: str                      # as `pienet_train --config` asks for it
     triplet: TripletConfig = TripletConfig() # stage 1
     enhancer: PieNetConfig = PieNetConfig() # or the configuration of another kind, such as `EpisodeConfig`
@@ -237,7 +237,7 @@ def train_pienet(config:Config,
 
 # %% ../nbs/15_training.ipynb #784c2d33
 def n_epochs(steps:int, config:Config) -> int:
-    "Epochs of a stage; none only for no steps."
+    "Epochs of a stage: at least one, unless it has no steps."
     return steps and max(1, round(steps/config.steps_per_epoch))
 
 def n_valid(n:int, config:Config) -> int:
@@ -245,7 +245,7 @@ def n_valid(n:int, config:Config) -> int:
     return min(n, config.steps_per_epoch)
 
 def some_photos(photos:StyledPhotos) -> Tensor:
-    "Some photos in every style, at most 256, for `restore_batchnorm`."
+    "Some photos in every style, at most 256 pictures, for `restore_batchnorm`."
     return as_floats(photos.references[:, :: max(len(photos)//4, 1)].flatten(0, 1)[:256])
 
 def _pienet(stage:PieNetConfig, weights:str|Path|bool, photos:Tensor) -> PieNet:
@@ -281,7 +281,7 @@ def train(config:Config,
 # %% ../nbs/15_training.ipynb #cda34188
 def photo_hash(photo, # a file, or a PIL image
               ) -> str: # 16 hexadecimal digits
-    "Which grey squares of a photo are brighter than their right neighbours."
+    "Which grey squares of a photo are darker than their right neighbours."
     grey = np.asarray(read_photo(photo).convert("L").resize((9, 8), Image.Resampling.BOX))
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
 
