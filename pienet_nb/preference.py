@@ -130,7 +130,7 @@ def fit_style(embed:nn.Module,    # `StyleEmbedding`
               n_steps:int=200,    # of the search, as in `fit_vector`
               lr:float=1e-3,      # learning rate of the search
               margin:float=0.2,   # α of the triplet loss
-              guarded:bool=False, # by `refine_by_likes`: stay at the mean where a preferred photo left out would lose
+              guarded:bool=False, # by `refine_by_likes`: stay at the mean unless preferred photos left out surely gain
              ) -> Style:
     "The style that is nearer to each preferred photo than to each disliked one."
     if len(preferred) == 0: raise PieNetError("No preferred photo was given; choose at least one, better 20.")
