@@ -11,7 +11,9 @@ settings = config["DEFAULT"]
 
 def lines(key): return [line for line in settings[key].splitlines() if line]
 
-extras = {name: lines(f"{name}_requirements") for name in ("raw", "lpips", "tensorboard")}
+package = settings["lib_path"]
+extras = {extra: lines(f"{extra}_requirements") for extra in ("raw", "lpips", "tensorboard")}
+extras |= {"dev": lines("dev_requirements") + extras["raw"] + extras["tensorboard"]}
 minors = range(int(settings["min_python"].split(".")[1]), 14) # tested up to 3.13
 
 setup(
@@ -19,9 +21,9 @@ setup(
     description=settings["description"], keywords=settings["keywords"].split(),
     long_description=(root/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
     author=settings["author"], author_email=settings["author_email"],
-    packages=find_packages(include=[settings["lib_path"], f"{settings['lib_path']}.*"]), package_data={settings["lib_path"]: ["model/*", "fivek_splits/*"]},
+    packages=find_packages(include=[package, f"{package}.*"]), package_data={package: ["model/*", "fivek_splits/*"]},
     python_requires=f">={settings['min_python']}",
-    install_requires=lines("requirements"), extras_require=extras | {"dev": sum([lines("dev_requirements"), extras["raw"], extras["tensorboard"]], [])},
+    install_requires=lines("requirements"), extras_require=extras,
     entry_points={"console_scripts": lines("console_scripts")}, zip_safe=False,
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Developers",
                  "Natural Language :: English", "Topic :: Multimedia :: Graphics",

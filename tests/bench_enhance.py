@@ -21,7 +21,8 @@ def make_photos(folder, n):
     found = sorted(CAMERA.glob("*.jpg")) or sample_photos()
     pictures = []
     for path in found:
-        with Image.open(path) as picture: pictures.append(ImageOps.fit(picture.convert("RGB"), SIZE, Image.Resampling.BICUBIC))
+        with Image.open(path) as picture: rgb = picture.convert("RGB")
+        pictures.append(ImageOps.fit(rgb, SIZE, Image.Resampling.BICUBIC))
     for i in range(n):
         picture = pictures[i % len(pictures)]
         picture = ImageOps.mirror(picture) if i//len(pictures) % 2 else picture
@@ -42,13 +43,16 @@ def bench_file_to_file(enhancer, photos, folder, n):
     target, name, total = folder/"result.jpg", next(iter(enhancer.styles)), [0., 0.]
     for photo in photos:
         def plain():
-            with Image.open(photo) as picture: picture.save(target, quality=JPEG_QUALITY, subsampling=get_sampling(picture))
+            with Image.open(photo) as picture:
+                picture.save(target, quality=JPEG_QUALITY, subsampling=get_sampling(picture))
         picture = read_photo(photo)
         base, whole = seconds(plain, n), seconds(lambda: enhancer.enhance_file(photo, target, name, overwrite=True), n)
-        read, save = seconds(lambda: read_photo(photo), n), seconds(lambda: save_photo(picture, target, open_photo(photo)), n)
+        read = seconds(lambda: read_photo(photo), n)
+        save = seconds(lambda: save_photo(picture, target, open_photo(photo)), n)
         total[0] += base; total[1] += whole
-        print(f"{picture.width*picture.height/1e6:5.1f} megapixels: decode and encode alone {base:.2f} s, enhance {whole:.2f} s "
-              f"(read {read:.2f}, change {whole - read - save:.2f}, write {save:.2f}), {whole/base:.2f} times")
+        print(f"{picture.width*picture.height/1e6:5.1f} megapixels: decode and encode alone {base:.2f} s, "
+              f"enhance {whole:.2f} s (read {read:.2f}, change {whole - read - save:.2f}, write {save:.2f}), "
+              f"{whole/base:.2f} times")
     print(f"file to file                   {total[1]/total[0]:6.2f} times (aim: 3)")
 
 def bench_import(n):
@@ -61,6 +65,16 @@ def bench_import(n):
             found.append(time.perf_counter() - start)
     torch_alone, ours = (median(found[1:]) for found in times.values())
     print(f"import                         {ours/torch_alone:6.2f} times that of torch ({torch_alone:.2f} s; aim: 1.3)")
+
+def bench_memory(model, folder, photo, style):
+    "Peak memory of one photo and of learning from the photos of a folder, each in a process of its own."
+    options = f"{str(photo)!r}, {str(folder/'again.jpg')!r}, {style!r}, overwrite=True"
+    load = f"from pienet_nb.enhance import Enhancer; enhancer = Enhancer.from_pretrained({model!r})\n"
+    _, peak = in_process(load + f"enhancer.enhance_file({options})\n")
+    _, idle = in_process(load)
+    print(f"peak memory of one photo       {peak:6.0f} MB  (aim: 1200; {idle:.0f} with the model loaded)")
+    _, peak = in_process(load + f"enhancer.learn_style({str(folder/'photo*.jpg')!r})")
+    print(f"peak memory of learning        {peak:6.0f} MB")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,13 +91,7 @@ def main():
         bench_file_to_file(enhancer, sorted(CAMERA.glob("*.jpg")) or photos[:3], folder, args.runs)
         learn = seconds(lambda: enhancer.learn_style(photos), 2)
         print(f"learn a style from {len(photos)} photos  {learn:6.2f} s   (aim: 6)")
-        options = f"{str(photos[0])!r}, {str(folder/'again.jpg')!r}, {next(iter(enhancer.styles))!r}, overwrite=True"
-        load = f"from pienet_nb.enhance import Enhancer; enhancer = Enhancer.from_pretrained({args.model!r})\n"
-        _, peak = in_process(load + f"enhancer.enhance_file({options})\n")
-        _, idle = in_process(load)
-        print(f"peak memory of one photo       {peak:6.0f} MB  (aim: 1200; {idle:.0f} with the model loaded)")
-        _, peak = in_process(load + f"enhancer.learn_style({str(folder/'photo*.jpg')!r})")
-        print(f"peak memory of learning        {peak:6.0f} MB")
+        bench_memory(args.model, folder, photos[0], next(iter(enhancer.styles)))
         bench_import(args.runs)
 
 if __name__ == "__main__": main()

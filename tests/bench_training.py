@@ -1,9 +1,9 @@
 """Speed of training, in ratios measured in one run. By hand: python tests/bench_training.py
 
-Nothing here is a test: times depend on the machine. The aims are those of the project: our Learner at least at 0.95 times the
-speed of a plain PyTorch loop over the same model, loss, optimiser and batches; bfloat16 at least 1.5 times as fast as float32,
-at the same loss after 200 steps. What is compared takes turns, so that other work on the machine slows both. The configuration
-small takes about an hour on one thread; --size 48 a quarter of that.
+Nothing here is a test: times depend on the machine. The aims are those of the project: our Learner at least at 0.95
+times the speed of a plain PyTorch loop over the same model, loss, optimiser and batches; bfloat16 at least 1.5 times as
+fast as float32, at the same loss after 200 steps. What is compared takes turns, so that other work on the machine slows
+both. The configuration small takes about an hour on one thread; --size 48 a quarter of that.
 """
 import argparse, contextlib, copy, io, sys, tempfile, time
 from dataclasses import replace
@@ -45,15 +45,15 @@ def make_learner(stage, config, photos, n_steps, device, folder, bf16=True, seed
     watch, checkpoint, size = Watch(device), Path(folder)/f"{stage}-{bf16}.pt", config.image_size
     if stage == 1:
         batches = [TripletBatches(photos, bs, n, size, seed) for bs, n in ((config.triplet.bs, n_steps), (2, 1))]
-        learn = embed_learner(styled_dls(*batches, device), StyleEmbedding(), config.triplet.margin, bf16=bf16, wd=config.wd,
-                              checkpoint=checkpoint, cbs=[watch])
-    else:
-        vectors = StyleVectors(F.normalize(torch.randn(len(photos.styles), 512), dim=1),
-                               F.normalize(torch.randn(len(photos.styles), len(photos), 512), dim=2), config.enhancer.photo_vectors)
-        batches = [PairBatches(photos, bs, n, size, seed, vectors=vectors) for bs, n in ((config.enhancer.bs, n_steps), (1, 1))]
-        learn = pie_learner(styled_dls(*batches, device), PieNet(config.enhancer.width, config.enhancer.encoder), StyleEmbedding(),
-                            config.enhancer.w_perceptual, config.enhancer.w_tv, config.enhancer.vector_noise, bf16, config.wd, checkpoint, cbs=[watch])
-    return learn
+        return embed_learner(styled_dls(*batches, device), StyleEmbedding(), config.triplet.margin, bf16=bf16,
+                             wd=config.wd, checkpoint=checkpoint, cbs=[watch])
+    options, n_styles = config.enhancer, len(photos.styles)
+    vectors = StyleVectors(F.normalize(torch.randn(n_styles, 512), dim=1),
+                           F.normalize(torch.randn(n_styles, len(photos), 512), dim=2), options.photo_vectors)
+    batches = [PairBatches(photos, bs, n, size, seed, vectors=vectors) for bs, n in ((options.bs, n_steps), (1, 1))]
+    return pie_learner(styled_dls(*batches, device), PieNet(options.width, options.encoder), StyleEmbedding(),
+                       options.w_perceptual, options.w_tv, options.vector_noise, bf16, config.wd, checkpoint,
+                       cbs=[watch])
 
 def fit_epoch(learn, lr):
     "Seconds of one epoch's training part."
@@ -100,10 +100,12 @@ def precision(stage, config, photos, args, folder):
     lr, n = (config.triplet if stage == 1 else config.enhancer).lr, 10
     losses, ratios, speed = [], [], {True: [], False: []}
     for seed in range(args.seeds):
-        learners = {bf16: make_learner(stage, config, photos, n, args.device, folder, bf16, seed) for bf16 in (True, False)}
+        learners = {bf16: make_learner(stage, config, photos, n, args.device, folder, bf16, seed)
+                    for bf16 in (True, False)}
         for turn in range(args.loss_steps//n):
             for bf16, learn in list(learners.items())[::-1 if turn % 2 else 1]:
-                learn.dls.train.dataset.seed = f"{seed}/{turn}"; torch.manual_seed(turn) # both see the same batches and noise
+                learn.dls.train.dataset.seed = f"{seed}/{turn}" # both see the same batches
+                torch.manual_seed(turn) # and the same noise
                 fit_epoch(learn, lr)
         seconds = {bf16: median(learn.watch.seconds[1:]) for bf16, learn in learners.items()}
         for bf16, speeds in speed.items(): speeds.append(n/seconds[bf16])
@@ -112,13 +114,14 @@ def precision(stage, config, photos, args, folder):
         losses.append({bf16: values.mean().item() for bf16, values in last.items()})
     difference = [row[True] - row[False] for row in losses]
     return {"bf16": mean(speed[True]), "fp32": mean(speed[False]), "ratio": median(ratios), "ratio_by_seed": ratios,
-            "loss_bf16": [row[True] for row in losses], "loss_fp32": [row[False] for row in losses], "difference": difference}
+            "loss_bf16": [row[True] for row in losses], "loss_fp32": [row[False] for row in losses],
+            "difference": difference}
 
 def shown(values):
     "Mean and standard deviation."
     return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
 
-def main():
+def make_parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", choices=list(CONFIGS), default="small")
     parser.add_argument("--stages", type=int, nargs="+", default=[1, 2], choices=[1, 2])
@@ -129,29 +132,51 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--size", type=int, help="side of the squares, instead of the configuration's")
     parser.add_argument("--out", help="a .json file")
+    return parser
+
+def command_line(parser, args):
+    "The command with the options that differ from the defaults."
+    chosen = {key: value for key, value in vars(args).items() if key != "out" and value != parser.get_default(key)}
+    words = {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in chosen.items()}
+    return " ".join(["python tests/bench_training.py", *(f"--{key} {value}" for key, value in words.items())])
+
+def make_photos(config):
+    "The sample photos in the built-in looks, of the configuration's size."
+    ids, size = [path.stem for path in sample_photos()], round(config.image_size*CROP_MARGIN)
+    with contextlib.redirect_stdout(io.StringIO()): # without the progress bar
+        return StyledPhotos.from_looks(sample_photos(), ids, built_in_looks(), size)
+
+def report_speed(stage, found):
+    "Our Learner against a plain loop."
+    turns = found["ratio_by_turn"]
+    print(f"stage {stage}, steps/s: Learner {found['learner']:.2f}, plain loop {found['plain']:.2f}, "
+          f"ratio {found['ratio']:.3f} (turns {min(turns):.2f} to {max(turns):.2f}; aim 0.95)", flush=True)
+
+def report_precision(stage, found, args):
+    "bfloat16 against float32."
+    print(f"stage {stage}, steps/s: bfloat16 {found['bf16']:.2f}, float32 {found['fp32']:.2f}, "
+          f"ratio {found['ratio']:.2f} (aim 1.5)\n"
+          f"stage {stage}, loss after {args.loss_steps} steps, {args.seeds} seeds: "
+          f"bfloat16 {shown(found['loss_bf16'])}, float32 {shown(found['loss_fp32'])}, "
+          f"difference {shown(found['difference'])}", flush=True)
+
+def main():
+    parser = make_parser()
     args = parser.parse_args()
     config = CONFIGS[args.config]
     config = replace(config, image_size=args.size or config.image_size)
-    ids, size = [path.stem for path in sample_photos()], round(config.image_size*CROP_MARGIN)
-    with contextlib.redirect_stdout(io.StringIO()): # without the progress bar
-        photos = StyledPhotos.from_looks(sample_photos(), ids, built_in_looks(), size)
-    options = [f"--{key} {' '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in vars(args).items()
-               if key != "out" and value != parser.get_default(key)]
-    results = provenance(" ".join(["python tests/bench_training.py", *options]), 0)
-    results |= {"config": args.config, "image_size": config.image_size, "device": args.device, "threads": torch.get_num_threads()}
-    print(f"configuration {args.config} at {config.image_size} pixels, {args.device}, {torch.get_num_threads()} threads")
+    photos, threads = make_photos(config), torch.get_num_threads()
+    results = provenance(command_line(parser, args), 0)
+    results |= {"config": args.config, "image_size": config.image_size, "device": args.device, "threads": threads}
+    print(f"configuration {args.config} at {config.image_size} pixels, {args.device}, {threads} threads")
     with tempfile.TemporaryDirectory() as folder:
         for stage in args.stages:
             if args.repeats:
                 found = results[f"stage {stage}, learner"] = against_plain_loop(stage, config, photos, args, folder)
-                print(f"stage {stage}, steps/s: Learner {found['learner']:.2f}, plain loop {found['plain']:.2f}, "
-                      f"ratio {found['ratio']:.3f} (turns {min(found['ratio_by_turn']):.2f} to {max(found['ratio_by_turn']):.2f}; aim 0.95)", flush=True)
+                report_speed(stage, found)
             if args.seeds:
                 found = results[f"stage {stage}, precision"] = precision(stage, config, photos, args, folder)
-                print(f"stage {stage}, steps/s: bfloat16 {found['bf16']:.2f}, float32 {found['fp32']:.2f}, "
-                      f"ratio {found['ratio']:.2f} (aim 1.5)\n"
-                      f"stage {stage}, loss after {args.loss_steps} steps, {args.seeds} seeds: "
-                      f"bfloat16 {shown(found['loss_bf16'])}, float32 {shown(found['loss_fp32'])}, difference {shown(found['difference'])}", flush=True)
+                report_precision(stage, found, args)
             if args.out: save_results(results, args.out)
 
 if __name__ == "__main__": main()

@@ -2,7 +2,8 @@
 import os, shutil, subprocess, sys
 from pathlib import Path
 
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"): os.environ.setdefault(name, "1") # a worker has a core
+THREADS = "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+for name in THREADS: os.environ.setdefault(name, "1") # a worker has a core
 
 import pytest # noqa: E402, torch reads the variables at its import
 

@@ -74,9 +74,11 @@ def test_unreadable_photo(one, photo, monkeypatch):
 
 def huge_png(path, side):
     "A PNG of a few bytes that claims to be `side` pixels square."
-    def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    def number(value): return struct.pack(">I", value)
+    def chunk(kind, data): return number(len(data)) + kind + data + number(zlib.crc32(kind + data))
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 @pytest.mark.parametrize("side", [12_300, 20_000])  # above our limit; above Pillow's too
 def test_over_the_pixel_limit(one, tmp_path, side):
@@ -128,7 +130,8 @@ def test_rotated_by_exif(one, tmp_path, orientation):
         assert result.size == ((60, 40) if orientation < 5 else (40, 60))
         assert result.getexif().get(0x0112, 1) == 1
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0" + b"\xff"*60, b"Exif\0\0MM\0*\0\0\0\x08\0\x50"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0" + b"\xff"*60,
+                                  b"Exif\0\0MM\0*\0\0\0\x08\0\x50"])
 def test_damaged_exif(one, tmp_path, exif):
     picture().save(tmp_path/"photo.jpg", exif=exif)
     assert one(tmp_path/"photo.jpg")[0] == 0
@@ -204,8 +207,10 @@ def test_stopped_by_the_user(one, photo, monkeypatch):
 # ---- styles and models
 
 def test_unknown_style(run, model, photo):
-    assert refused(run(pienet_enhance, photo, "--style", "warm_film", "--model", model), "did you mean warm-film", "vivid")
-    assert refused(run(pienet_enhance, photo, "--style", "xyz", "--model", model), "xyz", "warm-film, cool-matte, vivid")
+    nearly = run(pienet_enhance, photo, "--style", "warm_film", "--model", model)
+    assert refused(nearly, "did you mean warm-film", "vivid")
+    other = run(pienet_enhance, photo, "--style", "xyz", "--model", model)
+    assert refused(other, "xyz", "warm-film, cool-matte, vivid")
     assert refused(run(pienet_export_lut, photo, "--style", "xyz", "--model", model), "xyz")
 
 @pytest.mark.parametrize("content", [None, b"", b"not a style", b"\x10\0\0\0\0\0\0\0{\"a\": 1}        "])
@@ -215,23 +220,30 @@ def test_broken_style_file(run, model, photo, tmp_path, content):
     assert refused(run(pienet_enhance, photo, "--style_file", path, "--model", model), "mine.safetensors")
 
 def test_a_model_is_no_style_file(run, model, photo):
-    assert refused(run(pienet_enhance, photo, "--style_file", model/"styles.safetensors", "--model", model), "styles.safetensors")
+    result = run(pienet_enhance, photo, "--style_file", model/"styles.safetensors", "--model", model)
+    assert refused(result, "styles.safetensors")
 
 def test_style_of_another_model(run, model, other_model, photo, tmp_path):
     path = tmp_path/"mine.safetensors"
     assert run(pienet_learn_style, photo, "--out", path, "--model", model)[0] == 0
     assert refused(run(pienet_enhance, photo, "--style_file", path, "--model", other_model), "belongs to the model")
     style = Enhancer.from_pretrained(model).styles["vivid"]
-    with pytest.raises(PieNetError, match="belongs to the model"): Enhancer.from_pretrained(other_model).enhance(photo, style)
+    with pytest.raises(PieNetError, match="belongs to the model"):
+        Enhancer.from_pretrained(other_model).enhance(photo, style)
+
+def edit_config(folder, old, new):
+    path = folder/"config.json"
+    path.write_text(path.read_text().replace(old, new))
 
 BREAK = {"no folder": lambda f: shutil.rmtree(f), "no config": lambda f: (f/"config.json").unlink(),
-         "empty config": lambda f: (f/"config.json").write_text(""), "odd config": lambda f: (f/"config.json").write_text("[1, 2]"),
+         "empty config": lambda f: (f/"config.json").write_text(""),
+         "odd config": lambda f: (f/"config.json").write_text("[1, 2]"),
          "no weights": lambda f: (f/"enhancer.safetensors").unlink(),
          "cut weights": lambda f: (f/"embed.safetensors").write_bytes((f/"embed.safetensors").read_bytes()[:5000]),
          "wrong weights": lambda f: shutil.copy(f/"styles.safetensors", f/"enhancer.safetensors"),
          "no styles": lambda f: (f/"styles.safetensors").unlink(),
-         "later format": lambda f: (f/"config.json").write_text((f/"config.json").read_text().replace('"format_version": 1', '"format_version": 99')),
-         "listed style is missing": lambda f: (f/"config.json").write_text((f/"config.json").read_text().replace('"vivid"', '"lost"'))}
+         "later format": lambda f: edit_config(f, '"format_version": 1', '"format_version": 99'),
+         "listed style is missing": lambda f: edit_config(f, '"vivid"', '"lost"')}
 
 @pytest.mark.parametrize("how", BREAK)
 def test_broken_model(run, model, photo, tmp_path, how):
@@ -246,11 +258,13 @@ def test_broken_model(run, model, photo, tmp_path, how):
 def test_taste_missing_or_twice(run, model, photo, tmp_path):
     for command in pienet_enhance, pienet_export_lut:
         assert refused(run(command, photo, "--model", model), "--style", "--preferred", "--style_file")
-        assert refused(run(command, photo, "--style", "vivid", "--preferred", tmp_path, "--model", model), "exactly one")
+        twice = run(command, photo, "--style", "vivid", "--preferred", tmp_path, "--model", model)
+        assert refused(twice, "exactly one")
 
 @pytest.mark.parametrize("strength", ["-0.5", "2.5", "nan", "inf"])
 def test_strength_out_of_range(run, model, photo, strength):
-    assert refused(run(pienet_enhance, photo, "--style", "vivid", f"--strength={strength}", "--model", model), "strength", "0 to 2")
+    result = run(pienet_enhance, photo, "--style", "vivid", f"--strength={strength}", "--model", model)
+    assert refused(result, "strength", "0 to 2")
     assert [p.name for p in photo.parent.iterdir()] == ["photo.jpg"]
 
 def test_strength_is_no_number(run, photo):
@@ -259,12 +273,13 @@ def test_strength_is_no_number(run, photo):
 
 def test_preferred_folder_is_wrong(run, model, photo, tmp_path):
     (tmp_path/"empty").mkdir()
+    out = tmp_path/"s.safetensors"
     for folder in "missing", "empty":
         assert refused(run(pienet_enhance, photo, "--preferred", tmp_path/folder, "--model", model), "no photo", folder)
-        assert refused(run(pienet_learn_style, tmp_path/"empty", "--out", tmp_path/"s.safetensors", "--model", model), "no photo")
-        assert refused(run(pienet_learn_style, photo, "--disliked", tmp_path/folder, "--out", tmp_path/"s.safetensors",
-                           "--model", model), "no photo", folder)
-    assert not (tmp_path/"s.safetensors").exists()
+        assert refused(run(pienet_learn_style, tmp_path/"empty", "--out", out, "--model", model), "no photo")
+        disliked = run(pienet_learn_style, photo, "--disliked", tmp_path/folder, "--out", out, "--model", model)
+        assert refused(disliked, "no photo", folder)
+    assert not out.exists()
 
 def test_all_preferred_are_broken(run, model, photo, tmp_path):
     (tmp_path/"fav").mkdir(); (tmp_path/"fav"/"a.jpg").write_bytes(b"x")
@@ -282,7 +297,8 @@ def test_learn_style_options(run, model, photo, tmp_path):
 def test_export_lut_options(run, model, photo, tmp_path):
     for size in 1, 0, -3, 1000:
         assert refused(run(pienet_export_lut, photo, "--style", "vivid", f"--size={size}", "--model", model), "size")
-    assert refused(run(pienet_export_lut, photo, "--style", "vivid", "--out", tmp_path/"a.png", "--model", model), ".cube")
+    picture_file = run(pienet_export_lut, photo, "--style", "vivid", "--out", tmp_path/"a.png", "--model", model)
+    assert refused(picture_file, ".cube")
     assert refused(run(pienet_export_lut, tmp_path/"missing.jpg", "--style", "vivid", "--model", model), "missing.jpg")
     there = photo.with_name("photo_vivid.cube"); there.write_text("older")
     assert refused(run(pienet_export_lut, photo, "--style", "vivid", "--model", model), "--overwrite")
@@ -290,7 +306,8 @@ def test_export_lut_options(run, model, photo, tmp_path):
 def test_contact_sheet_options(run, model, photo, tmp_path):
     assert refused(run(pienet_styles, "--contact_sheet", photo, "--model", model), "--overwrite")
     assert refused(run(pienet_styles, "--contact_sheet", tmp_path/"sheet.txt", "--model", model), "sheet.txt")
-    assert refused(run(pienet_styles, "--contact_sheet", tmp_path/"s.jpg", "--photo", tmp_path/"missing.jpg", "--model", model), "missing.jpg")
+    sheet, missing = tmp_path/"s.jpg", tmp_path/"missing.jpg"
+    assert refused(run(pienet_styles, "--contact_sheet", sheet, "--photo", missing, "--model", model), "missing.jpg")
 
 def test_demo_where_it_cannot_write(run, model, tmp_path):
     (tmp_path/"file").write_text("x")

@@ -22,7 +22,8 @@ def as_program(tmp_path, name, *argv):
     script = tmp_path/"program.py"
     script.write_text(PROGRAM.format(name))
     env_root = str(Path(pienet_nb.__file__).parent.parent)
-    code = f"import sys, runpy; sys.path.insert(0, {env_root!r}); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    code = (f"import sys, runpy; sys.path.insert(0, {env_root!r}); sys.argv = sys.argv[1:]; "
+            "runpy.run_path(sys.argv[0], run_name='__main__')")
     return subprocess.run([sys.executable, "-c", code, script, *map(str, argv)], capture_output=True, text=True)
 
 def difference(a, b): return np.abs(np.asarray(a.convert("RGB"), float) - np.asarray(b.convert("RGB"), float)).mean()
@@ -57,7 +58,8 @@ def test_strength(run, model, photo, tmp_path):
     changes = []
     for strength in 0, 0.5, 1:
         target = tmp_path/f"{strength}.png"
-        assert run(pienet_enhance, photo, "--style", "vivid", "--strength", strength, "--out", target, "--model", model)[0] == 0
+        options = "--style", "vivid", "--strength", strength, "--out", target, "--model", model
+        assert run(pienet_enhance, photo, *options)[0] == 0
         changes.append(difference(Image.open(target), Image.open(photo)))
     assert changes[0] == 0 and 0 < changes[1] < changes[2]
 
@@ -65,7 +67,8 @@ def test_folder_pattern_and_many(run, model, photo, tmp_path):
     for i in range(3): picture(seed=i).save(photo.with_name(f"p{i}.png"))
     (photo.parent/"notes.txt").write_text("not a photo")
     out = tmp_path/"out"
-    code, said, _ = run(pienet_enhance, photo.parent, photo.parent/"p*.png", "--style", "vivid", "--out", out, "--model", model)
+    options = "--style", "vivid", "--out", out, "--model", model
+    code, said, _ = run(pienet_enhance, photo.parent, photo.parent/"p*.png", *options)
     assert code == 0 and len(said.splitlines()) == 4  # each photo once
     assert sorted(p.name for p in out.iterdir()) == ["p0_vivid.png", "p1_vivid.png", "p2_vivid.png", "photo_vivid.jpg"]
 
@@ -76,9 +79,9 @@ def test_second_run_does_not_enhance_results(run, model, photo):
     assert sorted(p.name for p in photo.parent.iterdir()) == ["photo.jpg", "photo_vivid.jpg", "photo_warm-film.jpg"]
 
 def test_one_name_from_two_folders(run, model, photo, tmp_path):
-    (tmp_path/"b").mkdir(); picture(seed=5).save(tmp_path/"b"/"photo.jpg")
-    out = tmp_path/"out"
-    assert run(pienet_enhance, photo, tmp_path/"b"/"photo.jpg", "--style", "vivid", "--out", out, "--model", model)[0] == 0
+    out, second = tmp_path/"out", tmp_path/"b"/"photo.jpg"
+    second.parent.mkdir(); picture(seed=5).save(second)
+    assert run(pienet_enhance, photo, second, "--style", "vivid", "--out", out, "--model", model)[0] == 0
     assert sorted(p.name for p in out.iterdir()) == ["photo_vivid-2.jpg", "photo_vivid.jpg"]
 
 def test_own_taste_from_a_folder_and_from_a_file(run, model, photo, tmp_path):
@@ -96,8 +99,8 @@ def test_learn_with_disliked(run, model, tmp_path):
     for name in "liked", "disliked":
         (tmp_path/name).mkdir()
         for i in range(2): picture(seed=i if name == "liked" else i + 10).save(tmp_path/name/f"{i}.jpg")
-    saved = tmp_path/"mine.safetensors"
-    assert run(pienet_learn_style, tmp_path/"liked", "--disliked", tmp_path/"disliked", "--out", saved, "--model", model)[0] == 0
+    saved, disliked = tmp_path/"mine.safetensors", tmp_path/"disliked"
+    assert run(pienet_learn_style, tmp_path/"liked", "--disliked", disliked, "--out", saved, "--model", model)[0] == 0
     assert abs(Style.load(saved).vector.norm().item() - 1) < 1e-3
 
 # ---- what a file holds besides its pixels
@@ -183,7 +186,8 @@ def test_export_lut(run, model, photo):
     assert run(pienet_export_lut, photo, "--style", "vivid", "--model", model)[0] == 0
     lut = Lut.read(photo.with_name("photo_vivid.cube"))
     assert lut.size == 33 and lut.table.min() >= 0 and lut.table.max() <= 1
-    assert run(pienet_export_lut, photo, "--style", "vivid", "--strength", 0, "--size", 9, "--overwrite", "--model", model)[0] == 0
+    options = "--style", "vivid", "--strength", 0, "--size", 9, "--overwrite", "--model", model
+    assert run(pienet_export_lut, photo, *options)[0] == 0
     assert (Lut.read(photo.with_name("photo_vivid.cube")).table - Lut.identity(9).table).abs().max() < 0.05
 
 def test_demo(run, model, tmp_path):

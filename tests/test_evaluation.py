@@ -58,8 +58,8 @@ def test_layout_of_the_summary(run, folders, tmp_path):
                 assert gain["low"] <= gain["mean"] <= gain["high"] and 0 <= gain["share"] <= 1 and gain["n"] == 3
 
 def test_twice_the_same_and_another_seed_another_draw(folders):
-    first, again, other = (evaluate_folders(folders/"model", folders/"photos", folders/"luts", n_preferred=2, n_queries=1, seed=s)
-                           for s in (42, 42, 1))
+    places = folders/"model", folders/"photos", folders/"luts"
+    first, again, other = (evaluate_folders(*places, n_preferred=2, n_queries=1, seed=s) for s in (42, 42, 1))
     assert first["per_look"] == again["per_look"] and first["summary"] == again["summary"]
     assert first["per_look"] != other["per_look"]
 
@@ -96,14 +96,14 @@ def test_unwritable_result_file_is_refused_with_a_sentence(run, folders, tmp_pat
     assert code == 2 and "cannot be written" in err
 
 def test_real_luts_and_photos(shared_data, tmp_path, run):
-    luts = shared_data/"luts"/"cube"
+    luts, photos = shared_data/"luts"/"cube", shared_data/"photos"
     names = sorted(p.relative_to(luts).with_suffix("").as_posix() for p in luts.rglob("*.cube"))
     held_out = split_looks(names)[1][:6]
     model = random_model()
     model.config["image_size"] = 32
-    model.config["training"] = {"test_photos": [p.stem for p in photo_files(shared_data/"photos")[:33]], "held_out_looks": held_out}
+    model.config["training"] = {"test_photos": [p.stem for p in photo_files(photos)[:33]], "held_out_looks": held_out}
     model.save(tmp_path/"model")
-    code, _, err = run(pienet_evaluate, "--quick", "--model", tmp_path/"model", "--photos", shared_data/"photos", "--looks", luts,
+    code, _, err = run(pienet_evaluate, "--quick", "--model", tmp_path/"model", "--photos", photos, "--looks", luts,
                        "--out", tmp_path/"quick.json", "--n_queries", 3)
     assert (code, err) == (0, "")
     results = json.loads((tmp_path/"quick.json").read_text())

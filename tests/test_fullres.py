@@ -26,8 +26,9 @@ def test_memory_of_12_megapixels(tmp_path):
     _, peak = in_process(MEMORY, tmp_path/"photo.jpg")
     assert peak < 1200
 
-@pytest.mark.parametrize("name", ["popos_publicdomain/samuel-zeller-337041.jpg", "popos_publicdomain/jake-hills-36605.jpg",
-                                  "camera_jpg/Canon EOS 5D.jpg", "camera_jpg/Nikon D3100.jpg"])
+@pytest.mark.parametrize("name", [
+    "popos_publicdomain/samuel-zeller-337041.jpg", "popos_publicdomain/jake-hills-36605.jpg",
+    "camera_jpg/Canon EOS 5D.jpg", "camera_jpg/Nikon D3100.jpg"])
 def test_quality_on_large_photos(shared_data, name):
     "A look through a graduated mask, against the truth in the middle of the full-size photo."
     import torch

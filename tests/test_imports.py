@@ -6,8 +6,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT/"pienet_nb"
-MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_")
-INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "colour", "enhance", "commands"]
+PATHS = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_"]
+MODULES = sorted(".".join(path.with_suffix("").parts) for path in PATHS)
+INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "colour", "enhance",
+             "commands"]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn", "skimage", "torchvision"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -18,7 +20,8 @@ CALLS = {
     "classical": "assert len(classical_looks()) == 8; assert LDR()(torch.rand(1, 3, 8, 9)).shape == (1, 3, 8, 9)",
     "people": "assert list(simulated_retouchers(1)) == ['retoucher-00'] and len(random_presets(3)) == 3",
     "presets": "assert DevelopPreset({})(torch.rand(1, 3, 4, 6)).shape == (1, 3, 4, 6)",
-    "data": "train, test = split_ids([str(i) for i in range(99)]); assert train and test and len(train) + len(test) == 99",
+    "data": "train, test = split_ids([str(i) for i in range(99)]); "
+            "assert train and test and len(train) + len(test) == 99",
     "fivek": "assert fivek_split('250', ['a0017', 'a0001']) == (['a0001'], ['a0017'])",
     "metrics": "assert delta_e_2000(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() > 99",
     "users": "assert len(paper_benchmark().named(held_out=True)) == 8",
@@ -27,7 +30,8 @@ CALLS = {
     "triplet": "assert PreferenceVectors(['a', 'b']).table().shape == (2, 512)",
     "enhancer": "assert PieNet(width=8)(torch.rand(2, 3, 64, 64), torch.rand(2, 512)).shape == (2, 3, 64, 64)",
     "losses": "image = torch.rand(1, 3, 16, 16); assert colour_loss(image, image + 1) > 0.99",
-    "training": "train, held_out = split_looks([f'family/stock_{i}_soft' for i in range(99)]); assert train and held_out",
+    "training": "train, held_out = split_looks([f'family/stock_{i}_soft' for i in range(99)]); "
+                "assert train and held_out",
     "preference": """one, other = (Style(str(i), torch.eye(512)[i], 1, "model") for i in range(2))
 assert abs(Style.blend([one, other], [1., 3.]).vector.norm() - 1) < 1e-5""",
     "fullres": "assert fit_lut(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), size=5).size == 5",

@@ -7,12 +7,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 # Those that train, or enhance many photos: more than ten seconds each on one core.
-LONG = {"12_triplet", "13_enhancer", "15_training", "20_colour", "22_episodes", "23_enhance", "31_evaluation", "32_paper",
-        "33_ablations", "34_unseen", "36_vectors", "37_benchmarks"}
+LONG = {"12_triplet", "13_enhancer", "15_training", "20_colour", "22_episodes", "23_enhance", "31_evaluation",
+        "32_paper", "33_ablations", "34_unseen", "36_vectors", "37_benchmarks"}
 
-def case(notebook): return pytest.param(notebook, id=notebook.stem, marks=[pytest.mark.slow] if notebook.stem in LONG else [])
+def case(notebook):
+    marks = [pytest.mark.slow] if notebook.stem in LONG else []
+    return pytest.param(notebook, id=notebook.stem, marks=marks)
 
-@pytest.mark.parametrize("notebook", map(case, NOTEBOOKS))
+@pytest.mark.parametrize("notebook", [case(path) for path in NOTEBOOKS])
 def test_notebook_runs(notebook):
     command = [Path(sys.executable).parent/"nbdev_test", "--path", notebook, "--n_workers", "0", "--do_print"]
     run = subprocess.run(command, cwd=ROOT, env=dict(os.environ), timeout=900, stdin=subprocess.DEVNULL,

@@ -41,7 +41,8 @@ def arguments(pairs, trained, out):
     return ["--benchmark", "users", "--model", str(trained), "--pairs", str(pairs), "--out", str(out), *small]
 
 def test_real_experts_and_their_tables(run, pairs, trained, tmp_path):
-    code, out, err = run(pienet_evaluate, *arguments(pairs, trained, tmp_path/"users.json"), "--csv", tmp_path/"users.csv")
+    options = *arguments(pairs, trained, tmp_path/"users.json"), "--csv", tmp_path/"users.csv"
+    code, out, err = run(pienet_evaluate, *options)
     assert (code, err) == (0, "")
     results = json.loads((tmp_path/"users.json").read_text())
     assert results["experts"] == "real" and len(results["per_user"]) == 28

@@ -57,7 +57,8 @@ def test_a_later_click_leaves_the_chosen_style_alone(state):
 
 def test_each_liked_picture_is_embedded_once(state, monkeypatch):
     learnt, learn_style = [], state.enhancer.learn_style
-    monkeypatch.setattr(state.enhancer, "learn_style", lambda photos, **kw: learnt.extend(photos) or learn_style(photos, **kw))
+    def counting(photos, **options): return learnt.extend(photos) or learn_style(photos, **options)
+    monkeypatch.setattr(state.enhancer, "learn_style", counting)
     for i in 0, 1, 2: state.like(i)
     state.unlike(1); state.like(1); state.strength = 0.5
     assert len(learnt) == 3
@@ -115,7 +116,8 @@ def test_everything_is_written_beside_the_photo_and_nothing_is_replaced(state, e
     assert files(photo.parent) == sorted([photo.name, *(path.name for path in written)])
     assert photo.read_bytes() == original
     assert differ(Image.open(written[0]), enhancer.enhance(photo, "vivid", 0.7)) < 3
-    assert np.allclose(Style.load(written[1], enhancer.model.model_id).vector, enhancer.styles["vivid"].vector, atol=1e-5)
+    saved = Style.load(written[1], enhancer.model.model_id)
+    assert np.allclose(saved.vector, enhancer.styles["vivid"].vector, atol=1e-5)
     assert np.allclose(Lut.read(written[2]).table, enhancer.lut(photo, "vivid", strength=0.7).table, atol=1e-4)
 
 def test_a_saved_blend_enhances_like_the_preview(state, model, photo):
@@ -164,7 +166,8 @@ def test_images_show_the_state(view):
 
 def test_buttons_write_and_say_where(view, photo):
     for button in view.buttons.values(): button.click()
-    assert files(photo.parent) == ["photo.jpg", "photo_warm-film.cube", "photo_warm-film.jpg", "photo_warm-film.safetensors"]
+    written = [f"photo_warm-film.{kind}" for kind in ("cube", "jpg", "safetensors")]
+    assert files(photo.parent) == ["photo.jpg", *written]
     assert "photo_warm-film.cube" in view.status.value
 
 def test_in_a_real_kernel(model, photo):
@@ -173,7 +176,8 @@ def test_in_a_real_kernel(model, photo):
 from pienet_nb.picker import picker
 view = picker({str(photo.parent)!r}, enhancer=Enhancer.from_pretrained({str(model)!r}))
 view"""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (code, "view.likes[4].value = True")])
+    cells = [nbformat.v4.new_code_cell(source) for source in (code, "view.likes[4].value = True")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     data = notebook.cells[0].outputs[-1]["data"]
     sent = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
@@ -181,7 +185,8 @@ view"""
     assert sent[top]["model_name"] == "VBoxModel"
     assert {state["model_module"] for state in sent.values()} <= {"@jupyter-widgets/base", "@jupyter-widgets/controls"}
     kinds = [state["model_name"] for state in sent.values()]
-    assert kinds.count("ImageModel") == 32 and kinds.count("ToggleButtonModel") == 30 and kinds.count("GridBoxModel") == 1
+    assert kinds.count("ImageModel") == 32 and kinds.count("ToggleButtonModel") == 30
+    assert kinds.count("GridBoxModel") == 1
     assert sum(state["state"].get("value") is True for state in sent.values()) == 1 # the click went to the page
     assert not [output for cell in notebook.cells for output in cell.outputs if output.output_type == "error"]
 

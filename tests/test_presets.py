@@ -26,7 +26,8 @@ def test_every_real_preset_is_a_look(shared_data):
     for path in paths:
         look = DevelopPreset.read(path)
         result = look(photos)
-        assert result.shape == photos.shape and result.isfinite().all() and 0 <= result.min() and result.max() <= 1, path
+        assert result.shape == photos.shape and result.isfinite().all(), path
+        assert 0 <= result.min() and result.max() <= 1, path
         share, ignored = look.coverage()
         shares.append(share); changes.append((result - photos).abs().mean().item())
         assert "Look" in ignored and "Exposure2012" not in ignored
@@ -40,7 +41,8 @@ def test_a_preset_is_a_taste(run, model, photo, preset):
     code, out, _ = run(pienet_export_lut, photo, "--preset", preset, "--model", model, "--size", 5)
     assert code == 0 and photo.with_name("photo_evening.cube").exists()
 
-@pytest.mark.parametrize("content", [b"", b"not xml", PRESET.encode()[:150], b"<x/>", bytes(range(256)), b"\xff\xd8\xff"])
+@pytest.mark.parametrize("content", [b"", b"not xml", PRESET.encode()[:150], b"<x/>", bytes(range(256)),
+                                     b"\xff\xd8\xff"])
 def test_a_broken_preset_gets_a_sentence(run, model, photo, tmp_path, content):
     path = tmp_path/"broken.xmp"
     path.write_bytes(content)

@@ -42,7 +42,8 @@ def folder(tmp_path):
 
 def test_all_commands_run_in_order(folder):
     lines = command_lines("All commands")
-    assert {words[0] for words in lines} == {"pienet_styles", "pienet_enhance", "pienet_learn_style", "pienet_export_lut"}
+    commands = {words[0] for words in lines}
+    assert commands == {"pienet_styles", "pienet_enhance", "pienet_learn_style", "pienet_export_lut"}
     for words in lines: run(words, folder)
     for name in "done", "softly": assert len(photo_files(folder/name)) == 2
     for name in "styles.jpg", "mine.safetensors", "mine.cube": assert (folder/name).stat().st_size > 1000
@@ -50,4 +51,6 @@ def test_all_commands_run_in_order(folder):
 
 def test_activation_is_said_before_the_first_command():
     text = (ROOT/"README.md").read_text(encoding="utf-8")
-    assert text.index("make demo  ") < text.index("source .venv/bin/activate") < text.index("pienet_enhance pienet_demo/photo.jpg")
+    steps = "make demo  ", "source .venv/bin/activate", "pienet_enhance pienet_demo/photo.jpg"
+    demo, activation, command = map(text.index, steps)
+    assert demo < activation < command

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 PACKAGE = ROOT/"pienet_nb"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SCRIPTS = [*sorted((ROOT/"tests").glob("*.py")), *sorted((ROOT/"tools").glob("*.py")), ROOT/"setup.py"]
 IMPORT_NAMES = {"pillow": "PIL", "scikit-learn": "sklearn", "scikit-image": "skimage"}
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -21,7 +22,9 @@ def settings():
 # --- in step
 
 def test_modules_are_what_the_notebooks_export(in_step):
-    def _texts(package): return {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    def _texts(package):
+        paths = package.rglob("*.py")
+        return {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in paths}
     exported, committed = _texts(in_step/"pienet_nb"), _texts(PACKAGE)
     assert set(committed) == set(exported), "a module without a notebook, or the other way round: run nbdev_export"
     stale = [name for name in exported if committed[name] != exported[name]]
@@ -59,8 +62,8 @@ def test_version_has_an_entry_in_the_changelog():
 def test_contributing_has_the_table_of_mutants():
     results = json.loads((ROOT/"nbs/results/mutation.json").read_text(encoding="utf-8"))
     assert set(results["notebooks"]) == {path.stem for path in NOTEBOOKS if default_exp(path)}, "run `make mutation`"
-    table = tool("mutate").table(results)
-    assert table in (ROOT/"CONTRIBUTING.md").read_text(encoding="utf-8"), "python tools/mutate.py --table nbs/results/mutation.json"
+    table, text = tool("mutate").table(results), (ROOT/"CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert table in text, "python tools/mutate.py --table nbs/results/mutation.json"
 
 # --- the package
 
@@ -169,7 +172,20 @@ def test_cells_and_lines_are_short(notebook):
         wide = [line for line in lines if len(line) > MAX_WIDTH]
         assert not wide, wide[0]
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def text_lines(source):
+    "The numbers of the lines of texts over several lines that are returned or given a name; docstrings are neither."
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Return, ast.Assign))]
+    texts = [node.value for node in nodes if isinstance(node.value, (ast.JoinedStr, ast.Constant))]
+    return {n for text in texts if text.end_lineno > text.lineno for n in range(text.lineno, text.end_lineno + 1)}
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_lines_of_scripts_are_short(script):
+    source = script.read_text(encoding="utf-8")
+    prose = text_lines(source) if script.name == "model_card.py" else () # a paragraph of the card is one line
+    wide = [n for n, line in enumerate(source.splitlines(), 1) if len(line) > MAX_WIDTH and n not in prose]
+    assert not wide, f"{script.name}: lines {wide}"
+
+@pytest.mark.parametrize("module", MODULES + SCRIPTS, ids=lambda path: path.stem)
 def test_functions_are_short(module):
     text = module.read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(text)):

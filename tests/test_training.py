@@ -66,7 +66,8 @@ def stage_2_step(name):
 
 @pytest.mark.parametrize("step", ["stage_1_step('paper')", "stage_2_step('paper')", "stage_2_step('paper-512')"])
 def test_one_step_at_paper_size(step):
-    _, peak = in_process(f"import sys; sys.path.insert(0, 'tests')\nfrom test_training import *\ntorch.manual_seed(0); {step}")
+    start = "import sys; sys.path.insert(0, 'tests')\nfrom test_training import *\ntorch.manual_seed(0); "
+    _, peak = in_process(start + step)
     assert peak < MEMORY
 
 # --- runs that are stopped and go on: everything is compared bit by bit
@@ -103,7 +104,8 @@ def same(a, b):
 
 def rows(path):
     "A table without its seconds."
-    with open(path, newline="") as file: return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    with open(path, newline="") as file: table = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in table]
 
 @pytest.mark.parametrize("one_cycle", [True, False])
 @pytest.mark.parametrize("make", [small_stage_1, small_stage_2])
@@ -138,7 +140,8 @@ def start_training(pairs, out, *options):
     script.write_text("from pienet_nb.episodes import pienet_train\nif __name__ == '__main__': pienet_train()\n")
     command = [sys.executable, script, "--pairs", pairs, "--out", out, "--share", "0.0015", *options]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    return subprocess.Popen([*map(str, command)], cwd=pairs, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([*map(str, command)], cwd=pairs, env=env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 def kill_after(process, path, n_rows):
     "Kill the process as soon as the table has so many rows."

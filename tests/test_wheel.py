@@ -37,7 +37,7 @@ def installed(wheel, tmp_path_factory):
     return programs
 
 def outside(program, *arguments, cwd):
-    "Run a program of that environment away from the checkout, with an empty home: no cache, no download to fall back on."
+    "Run a program of that environment away from the checkout, with an empty home: no cache, and no download."
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP", "TORCH", "XDG"))}
     return subprocess.run([program, *arguments], cwd=cwd, env={**keep, "HOME": str(cwd)}, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=300)
@@ -56,7 +56,8 @@ def test_wheel_asks_a_photographer_for_nothing_of_a_developer(wheel):
     archive = zipfile.ZipFile(wheel)
     (metadata,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
     always = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
-    assert always and not [line for line in always if any(name in line for name in ("nbdev", "pytest", "ruff", "ghapi"))]
+    tools = "nbdev", "pytest", "ruff", "ghapi"
+    assert always and not [line for line in always if any(name in line for name in tools)]
     assert "Requires-Python: >=3.10" in metadata and "License: Apache-2.0" in metadata
 
 def test_installed_wheel_enhances_a_photo(installed, tmp_path):

@@ -1,6 +1,6 @@
-"""Write pienet_nb/model/MODEL_CARD.md from the model's config.json, nbs/results/quick.json and unseen.json: `make model_card`.
+"""Write pienet_nb/model/MODEL_CARD.md: `make model_card`.
 
-The prose is here, the numbers are in those three files.
+The numbers come from the model's config.json, nbs/results/quick.json and unseen.json. The prose is here.
 """
 import json
 from pathlib import Path
@@ -23,19 +23,20 @@ def families(styles):
     kinds = [kind(name) for name in styles]
     return ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds), key=kinds.count, reverse=True))
 
-def render():
+def read():
+    "The model's config, the results of quick.json and those of unseen.json, all of one model."
     model = json.loads((MODEL/"config.json").read_text(encoding="utf-8"))
     results = json.loads((ROOT/"nbs/results/quick.json").read_text(encoding="utf-8"))
     unseen = json.loads((ROOT/"nbs/results/unseen.json").read_text(encoding="utf-8"))
+    for name, made_with in ("quick.json", results["model_id"]), ("unseen.json", unseen["models"][""]):
+        if made_with != model["model_id"]:
+            raise SystemExit(f"{name} was made with another model: evaluate this one first.")
+    return model, results, unseen
+
+def about(model):
+    "What the model is, and what it was trained on."
     training, recipe = model["training"], model["training"]["config"]
-    if results["model_id"] != model["model_id"]: raise SystemExit("quick.json was made with another model: evaluate this one first.")
-    if unseen["models"][""] != model["model_id"]: raise SystemExit("unseen.json was made with another model: evaluate this one first.")
-    embed, enhancer = training["history"]["embed"], training["history"]["enhancer"]
-    minutes = [sum(row["seconds"] for row in stage)/60 for stage in (embed, enhancer)]
-    pace = [median(row["seconds"] for row in stage) for stage in (embed, enhancer)]
-    best = max(enhancer, key=lambda row: row["mean_psnr"])
     size = sum(path.stat().st_size for path in MODEL.glob("*.safetensors"))/1e6
-    degraded, finished = results["summary"]["degraded"], results["summary"]["finished"]
     return f"""# Model card: {model["model_id"]}
 
 Two networks that give a photo the taste of about 20 preferred photos, after Kim, Koh and Kim, *PieNet: Personalized Image Enhancement Network*, ECCV 2020. {size:.1f} MB, half precision, safetensors. Configuration `{recipe["name"]}`: width {recipe["width"]}, {recipe["image_size"]}×{recipe["image_size"]} pixels; the enhancer is a global colour transform (20_colour), a LUT for each photo, and so right at any size.
@@ -45,8 +46,15 @@ Two networks that give a photo the taste of about 20 preferred photos, after Kim
 - **Photos:** {len(training["train_photos"])} for training and {len(training["valid_photos"])} for validation, of the 400 natural photographs in the Berkeley segmentation data (BSDS500, 481×321 pixels). {len(training["test_photos"])} were left out for tests. All are finished pictures: their untouched sources are made by disturbing exposure, white balance, contrast and saturation (06_data). No photo by a retoucher of FiveK was used.
 - **Styles:** {len(training["styles"])}: {families(training["styles"])}. The LUTs imitate film stocks and come from G'MIC's collections; whole stocks, {len(training["held_out_looks"])} LUTs, were left out.
 - **Start of the embedding network:** {"ImageNet weights of torchvision's ResNet-18 up to layer 3, its batch norm folded in and restored (10_embed); layer 4 started at random, because its weights were not to be had." if training["imagenet_start"] else "random."}
+"""
 
-## Training
+def how_trained(training):
+    "The two stages."
+    recipe, embed, enhancer = training["config"], training["history"]["embed"], training["history"]["enhancer"]
+    minutes = [sum(row["seconds"] for row in stage)/60 for stage in (embed, enhancer)]
+    pace = [median(row["seconds"] for row in stage) for stage in (embed, enhancer)]
+    best = max(enhancer, key=lambda row: row["mean_psnr"])
+    return f"""## Training
 
 Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --weights RESNET18 --out RUN`, seed {recipe["seed"]}, commit `{training["commit"]}`, on {training["device"].upper()} (one thread of two cores, shared with other work), bfloat16 mixed precision.
 
@@ -58,8 +66,12 @@ Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --
 At that commit the configuration `open` still had 12,000 steps and trained the embedding network along; this run changed the two fields `steps` and `embed_lr` to what they are since. All fields are in config.json.
 
 In stage 2 the embedding network is {"frozen" if not recipe["embed_lr"] else "trained along"}. A step is a batch of episodes (22_episodes): {recipe["n_looks"]} looks drawn from the open world (21_open_world), each shown by 1 to {recipe["n_preferred"]} preferred photos and applied to {recipe["n_sources"]} photos of other scenes, {recipe["finished"]:.0%} of them finished, the others disturbed; noise of norm {recipe["vector_noise"]:g} is added to the vectors. On the validation photos, stage 1 ends with a triplet accuracy of {embed[-1]["triplet_accuracy"]:.3f} and a style accuracy of {embed[-1]["style_accuracy"]:.3f} among {len(training["styles"])} styles, many of them strengths of one film; stage 2 is best after epoch {best["epoch"]:.0f} with {best["mean_psnr"]:.2f} dB. Which steps of the recipe pay: 33_ablations.
+"""
 
-## Results
+def scores(results):
+    "Photos and looks left out of the training."
+    degraded, finished = results["summary"]["degraded"], results["summary"]["finished"]
+    return f"""## Results
 
 Photos and looks that had no part in training: {results["photos"]}, {results["looks"]}. Each look is learnt from {results["n_preferred"]} photos and scored on {results["n_queries"]} other scenes. `{results["command"]}`, commit `{results["commit"]}`, {results["date"][:10]}.
 
@@ -76,8 +88,11 @@ Source finished, as a camera or another editor left it:
 {scores_table(finished["all"])}
 
 {gains_table(finished["all"])}
+"""
 
-### People and looks never seen
+def never_seen(unseen):
+    "People and looks of other kinds than those of the training."
+    return f"""### People and looks never seen
 
 `{unseen["command"]}`, commit `{unseen["commit"]}`, {unseen["date"][:10]}; rows and groups are explained in 34_unseen. What was wanted, and what was reached:
 
@@ -94,8 +109,9 @@ PSNR in dB, finished sources:
 A real retoucher, each origin of the pictures by itself:
 
 {expert_table(unseen).markdown()}
+"""
 
-## Limits
+LIMITS = """## Limits
 
 - The edit is a global colour transform: it looks at the whole photo, but treats equal colours alike wherever they are. No local edits, no sharpening, no removal of noise.
 - What disturbed a source has to be guessed from its colours alone, and cannot be known exactly: on disturbed sources this and not the taste is what most of the error is.
@@ -107,6 +123,10 @@ A real retoucher, each origin of the pictures by itself:
 
 The weights are under the Apache License 2.0, like the code. They were derived from the material named under *Data*, none of which is part of the package: the Berkeley photographs are given for research, and the collection of LUTs does not claim ownership of its looks.
 """
+
+def render():
+    model, results, unseen = read()
+    return "\n".join([about(model), how_trained(model["training"]), scores(results), never_seen(unseen), LIMITS])
 
 if __name__ == "__main__":
     (MODEL/"MODEL_CARD.md").write_text(render(), encoding="utf-8")

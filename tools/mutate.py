@@ -1,9 +1,10 @@
-"""Break one line of an exported cell and see whether the notebook's own tests notice: `python tools/mutate.py nbs/10_embed.ipynb`.
+"""Break one line of an exported cell and see whether the notebook's own tests notice:
+`python tools/mutate.py nbs/10_embed.ipynb`.
 
 A mutant is a copy of an exported cell with one change: an operator or a comparison turned round, a number in a body
-changed, a condition negated, a statement, a keyword argument or a method call left out. The notebook is run to the cell;
-a fork of the process runs the mutant and the cells after it. It is killed if one of them fails or takes far too long.
-What is not changed: texts, error messages, type hints and defaults, which are choices and not logic.
+changed, a condition negated, a statement, a keyword argument or a method call left out. The notebook is run to the
+cell; a fork of the process runs the mutant and the cells after it. It is killed if one of them fails or takes far too
+long. What is not changed: texts, error messages, type hints and defaults, which are choices and not logic.
 With `--out FILE` the rates are kept in a JSON file, and `--table FILE` prints them as Markdown. By hand, not in CI.
 """
 import argparse, ast, copy, json, os, random, re, signal, subprocess, sys, time
@@ -16,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = re.compile(r"^#\|\s*(slow|cuda|data|eval:\s*false)", re.MULTILINE)
 TURNED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.GtE, ast.GtE: ast.Lt,
           ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And,
-          ast.In: ast.NotIn, ast.NotIn: ast.In, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Is: ast.IsNot, ast.IsNot: ast.Is}
+          ast.In: ast.NotIn, ast.NotIn: ast.In, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+          ast.Is: ast.IsNot, ast.IsNot: ast.Is}
+METHODS = ("clamp", "clip", "clamp_min", "clamp_max", "round", "sqrt", "abs", "detach", "contiguous", "flip") # left out
 
 # --- mutants of a cell
 
@@ -35,20 +38,26 @@ def is_docstring(node): return isinstance(node, ast.Expr) and isinstance(node.va
 def changes(node):
     "The ways to break one node, each a function that changes it in place."
     def set_to(name, value): return lambda: setattr(node, name, value)
-    if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)) and type(node.op) in TURNED: yield set_to("op", TURNED[type(node.op)]())
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in TURNED: yield set_to("ops", [TURNED[type(node.ops[0])](), *node.ops[1:]])
+    if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)) and type(node.op) in TURNED:
+        yield set_to("op", TURNED[type(node.op)]())
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in TURNED:
+        yield set_to("ops", [TURNED[type(node.ops[0])](), *node.ops[1:]])
     if isinstance(node, ast.Constant) and isinstance(node.value, bool): yield set_to("value", not node.value)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)): yield set_to("value", node.value*2 + 1)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        yield set_to("value", node.value*2 + 1)
     if isinstance(node, (ast.If, ast.IfExp, ast.While)): yield set_to("test", ast.UnaryOp(ast.Not(), node.test))
     if isinstance(node, ast.Call) and node.keywords: yield set_to("keywords", node.keywords[1:])
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("clamp", "clip", "clamp_min", "clamp_max", "round", "sqrt", "abs", "detach", "contiguous", "flip"):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
         yield lambda: node.__dict__.update(func=ast.Name("_same", ast.Load()), args=[node.func.value], keywords=[])
+    if isinstance(node, (ast.FunctionDef, ast.For, ast.If, ast.With)): yield from left_out(node)
+
+def left_out(node):
+    "The ways to leave out one statement of a block."
     for field in ("body", "orelse"):
-        block = getattr(node, field, None)
-        if isinstance(node, (ast.FunctionDef, ast.For, ast.If, ast.With)) and block:
-            for i, line in enumerate(block):
-                if isinstance(line, (ast.Assign, ast.AugAssign, ast.Expr)) and not is_docstring(line):
-                    yield lambda block=block, i=i: block.__setitem__(i, ast.Pass())
+        block = getattr(node, field, None) or []
+        for i, line in enumerate(block):
+            if isinstance(line, (ast.Assign, ast.AugAssign, ast.Expr)) and not is_docstring(line):
+                yield lambda block=block, i=i: block.__setitem__(i, ast.Pass())
 
 def mutants(source, seed, n):
     "Up to `n` broken versions of a cell: (number of the line, source)."
@@ -138,7 +147,8 @@ def table(results):
     def _line(name, n, killed): return f"| {name} | {n} | {killed} | {killed/max(n, 1):.0%} |"
     rows = [(name, r["mutants"], r["killed"]) for name, r in sorted(results["notebooks"].items())]
     total = ("**all**", *(sum(row[k] for row in rows) for k in (1, 2)))
-    return "\n".join(["| notebook | mutants | killed | rate |", "|---|---|---|---|", *(_line(*row) for row in (*rows, total))])
+    head = ["| notebook | mutants | killed | rate |", "|---|---|---|---|"]
+    return "\n".join([*head, *(_line(*row) for row in (*rows, total))])
 
 def commit():
     "The commit of the checkout, `-dirty` if something in it was changed since."
@@ -155,7 +165,8 @@ def keep(out, path, found, options, made_at):
 
 def in_its_own_process(path, options):
     "The result of one notebook, from a process of its own."
-    words = [sys.executable, __file__, path, "--per_cell", options.per_cell, "--seed", options.seed, "--cell", options.cell, "--json"]
+    words = [sys.executable, __file__, path, "--per_cell", options.per_cell, "--seed", options.seed]
+    words += ["--cell", options.cell, "--json"]
     run = subprocess.run([*map(str, words)], stdout=subprocess.PIPE, text=True)
     if run.returncode: raise SystemExit(run.returncode)
     return json.loads(run.stdout)
@@ -166,7 +177,7 @@ def report(path, found):
     print(f"{path.stem}: {found['killed']} of {found['mutants']} killed", flush=True)
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--per_cell", type=int, default=2, help="mutants of each exported cell")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other mutants")

@@ -21,7 +21,8 @@ def from_root(match):
 def alternative_texts(notebook):
     "The `alt` that each displayed picture has, in order."
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [details["alt"] for output in outputs for kind, details in output.get("metadata", {}).items() if "alt" in details]
+    shown = [details for output in outputs for details in output.get("metadata", {}).values()]
+    return [details["alt"] for details in shown if "alt" in details]
 
 def render():
     "The README's text, and its pictures as {path: bytes}."
