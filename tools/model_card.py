@@ -39,13 +39,13 @@ def about(model):
     size = sum(path.stat().st_size for path in MODEL.glob("*.safetensors"))/1e6
     return f"""# Model card: {model["model_id"]}
 
-Two networks that give a photo the taste of about 20 preferred photos, after Kim, Koh and Kim, *PieNet: Personalized Image Enhancement Network*, ECCV 2020. {size:.1f} MB, half precision, safetensors. Configuration `{recipe["name"]}`: width {recipe["width"]}, {recipe["image_size"]}×{recipe["image_size"]} pixels; the enhancer is a global colour transform (20_colour), a LUT for each photo, and so right at any size.
+Two networks that give a photo the taste of about 20 preferred photos, after Kim, Koh and Kim, *PieNet: Personalized Image Enhancement Network*, ECCV 2020. {size:.1f} MB, half precision, safetensors. Configuration `{recipe["name"]}`: width {recipe["width"]}, {recipe["image_size"]}×{recipe["image_size"]} pixels; the enhancer is a global colour transform (20_colour), a LUT for each photo, and so valid at any size.
 
 ## Data
 
-- **Photos:** {len(training["train_photos"])} for training and {len(training["valid_photos"])} for validation, of the 400 natural photographs in the Berkeley segmentation data (BSDS500, 481×321 pixels). {len(training["test_photos"])} were left out for tests. All are finished pictures: their untouched sources are made by disturbing exposure, white balance, contrast and saturation (06_data). No photo by a retoucher of FiveK was used.
-- **Styles:** {len(training["styles"])}: {families(training["styles"])}. The LUTs imitate film stocks and come from G'MIC's collections; whole stocks, {len(training["held_out_looks"])} LUTs, were left out.
-- **Start of the embedding network:** {"ImageNet weights of torchvision's ResNet-18 up to layer 3, its batch norm folded in and restored (10_embed); layer 4 started at random, because its weights were not to be had." if training["imagenet_start"] else "random."}
+- **Photos:** {len(training["train_photos"])} for training and {len(training["valid_photos"])} for validation, of the 400 natural photographs in the Berkeley segmentation data (BSDS500, 481×321 pixels). {len(training["test_photos"])} were kept for tests. All are finished pictures: their untouched sources are made by disturbing exposure, white balance, contrast and saturation (06_data). No photo by a retoucher of FiveK was used.
+- **Styles:** {len(training["styles"])}: {families(training["styles"])}. The LUTs imitate film stocks and come from G'MIC's collections; whole film stocks, {len(training["held_out_looks"])} LUTs in all, were left out.
+- **Start of the embedding network:** {"ImageNet weights of torchvision's ResNet-18 up to layer 3, its batch norm folded in and restored (10_embed); layer 4 started at random, because its weights could not be obtained." if training["imagenet_start"] else "random."}
 """
 
 def how_trained(training):
@@ -63,7 +63,7 @@ Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --
 | 1, embedding and preference vectors | {len(embed)*recipe["steps_per_epoch"]:,} | {recipe["triplet_bs"]} triplets | {recipe["triplet_lr"]:g} | {minutes[0]:.0f} min | {pace[0]:.0f} s |
 | 2, enhancer | {len(enhancer)*recipe["steps_per_epoch"]:,} | {recipe["n_looks"]} looks × {recipe["n_sources"]} sources | {recipe["lr"]:g} | {minutes[1]:.0f} min | {pace[1]:.0f} s |
 
-At that commit the configuration `open` still had 12,000 steps and trained the embedding network along; this run changed the two fields `steps` and `embed_lr` to what they are since. All fields are in config.json.
+At that commit the configuration `open` still had 12,000 steps and trained the embedding network along; for this run the fields `steps` and `embed_lr` were given the values that they have had since. All fields are in config.json.
 
 In stage 2 the embedding network is {"frozen" if not recipe["embed_lr"] else "trained along"}. A step is a batch of episodes (22_episodes): {recipe["n_looks"]} looks drawn from the open world (21_open_world), each shown by 1 to {recipe["n_preferred"]} preferred photos and applied to {recipe["n_sources"]} photos of other scenes, {recipe["finished"]:.0%} of them finished, the others disturbed; noise of norm {recipe["vector_noise"]:g} is added to the vectors. On the validation photos, stage 1 ends with a triplet accuracy of {embed[-1]["triplet_accuracy"]:.3f} and a style accuracy of {embed[-1]["style_accuracy"]:.3f} among {len(training["styles"])} styles, many of them strengths of one film; stage 2 is best after epoch {best["epoch"]:.0f} with {best["mean_psnr"]:.2f} dB. Which steps of the recipe pay: 33_ablations.
 """
@@ -114,8 +114,8 @@ A real retoucher, each origin of the pictures by itself:
 LIMITS = """## Limits
 
 - The edit is a global colour transform: it looks at the whole photo, but treats equal colours alike wherever they are. No local edits, no sharpening, no removal of noise.
-- What disturbed a source has to be guessed from its colours alone, and cannot be known exactly: on disturbed sources this and not the taste is what most of the error is.
-- The goals marked "no" above were missed. For the one real retoucher that was measured, a style learnt from finished pictures alone did not beat a stranger's; refined by pairs it did (tables above).
+- What disturbed a source has to be guessed from its colours alone, and cannot be known exactly: on disturbed sources most of the error comes from this and not from the taste.
+- The goals marked "no" above were missed. For the one real retoucher that was measured, a style learnt from finished pictures alone did not beat another's, and auto-contrast was often better; refined by pairs, the style beat another's for every origin (tables above).
 - The sources in the tables are simulated, except FiveK's.
 - Small photos of 481×321 pixels, mostly outdoor scenes of the 1990s: skin tones and night scenes are rare.
 
