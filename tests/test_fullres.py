@@ -4,6 +4,8 @@ import sys
 import pytest
 from peak_memory import in_process
 
+pytestmark = pytest.mark.slow
+
 MEMORY = """
 import sys
 import torch

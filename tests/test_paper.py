@@ -12,6 +12,8 @@ from pienet_nb.episodes import pienet_train
 from pienet_nb.fivek import EXPERTS
 from tiny_model import run  # noqa: F401 (fixture)
 
+pytestmark = pytest.mark.slow
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     "A paired folder like FiveK's: 35 small sources, and five experts' versions of each."

@@ -6,6 +6,8 @@ import pytest
 
 from pienet_nb.photos import photo_files, read_photo, sample_photos
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 def command_lines(heading):

@@ -115,6 +115,7 @@ def test_notebook_is_clean(notebook, in_step):
     printed = "".join("".join(output.get("text", [])) for output in outputs)
     assert not re.findall(r"\w*Warning: .*|\d+%\|.*", printed), "warnings and progress bars are not for readers"
     assert not [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    assert not [o for o in outputs if "progress" in "".join(o.get("data", {}).get("text/html", ""))], "a progress bar"
 
 def code_cells(notebook):
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]

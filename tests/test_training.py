@@ -19,6 +19,8 @@ from pienet_nb.triplet import embed_learner
 sys.path.insert(0, str(Path(__file__).parent)) # a fresh process imports this file by itself
 from peak_memory import in_process
 
+pytestmark = pytest.mark.slow
+
 MEMORY = 12_000 # MB
 
 # --- one step at paper size

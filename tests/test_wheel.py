@@ -7,6 +7,8 @@ from PIL import Image
 
 from pienet_nb.photos import sample_photos
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")

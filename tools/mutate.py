@@ -169,7 +169,7 @@ def in_its_own_process(path, options):
     words += ["--cell", options.cell, "--json"]
     run = subprocess.run([*map(str, words)], stdout=subprocess.PIPE, text=True)
     if run.returncode: raise SystemExit(run.returncode)
-    return json.loads(run.stdout)
+    return json.loads(run.stdout.splitlines()[-1]) # before it, what a notebook wrote past the shell
 
 def report(path, found):
     "What one notebook's tests did not notice, and the count."

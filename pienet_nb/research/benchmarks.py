@@ -169,7 +169,7 @@ def _losses(photos=None, run=None, config="paper-tiny", share=1., weights=None, 
 
 # %% ../../nbs/37_benchmarks.ipynb #901728bd
 @register("ablations", lambda results: [("", ablations_table(results))])
-def _ablations(photos=None, looks=None, run=None, config="paper-tiny", share=1., weights=None, seed=42, journal=None):
+def _ablations(photos=None, looks=None, run=None, config="open", share=1., weights=None, seed=42, journal=None):
     _needs(photos, run, "run")
     whole = CONFIGS[config]
     if whole.enhancer.kind != "colour": raise PieNetError("The ablations are of the recipe `open`; give --config open.")
@@ -250,7 +250,7 @@ def pienet_evaluate(
     quick:Param("the same as --benchmark quick", store_true)=False,
     model:Param("folder of the model; default: the packaged one", str)=None,
     photos:Param("folder of finished photos; those that training has not seen are enhanced", str)=None,
-    looks:Param("quick (which else makes looks up), unseen, pairs, robustness, ablations: folder of LUTs", str)=None,
+    looks:Param("folder of LUTs: unseen, pairs, robustness, ablations; quick makes looks up without it", str)=None,
     pairs:Param("paired folder of FiveK, instead of photos; unseen: of one expert, besides photos", str)=None,
     preferred:Param("unseen: finished pictures of the expert in --pairs", str)=None,
     presets:Param("unseen: folder of Lightroom presets", str)=None,
@@ -262,7 +262,7 @@ def pienet_evaluate(
     n_queries:Param("photos enhanced for each look or draw (default: 10 for quick, 3 for unseen, else 4)", int)=None,
     n_draws:Param("times that the preferred photos are drawn", int)=10,
     run:Param("losses, ablations: folder of the training runs", str)=None,
-    config:Param("losses, ablations: configuration to train", str, choices=list(CONFIGS))="paper-tiny",
+    config:Param("configuration to train (losses: paper-tiny, ablations: open)", str, choices=list(CONFIGS))=None,
     share:Param("losses, ablations: make only this share of the steps", float)=1.,
     weights:Param("losses, ablations: ResNet-18 ImageNet weights", str)=None,
     lpips:Param("users: LPIPS as well; needs pienet_nb[lpips] and a download", store_true)=False,

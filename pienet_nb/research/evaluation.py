@@ -30,7 +30,7 @@ from ..data import StyledPhotos, as_floats
 from ..metrics import METRICS, SIGN
 from ..embed import embed_photos
 from ..enhancer import PieModel
-from ..training import film_stock, files_by_id, seen_photos, source_commit
+from ..training import files_by_id, film_stock, seen_photos, source_commit
 from ..fullres import fit_lut
 from .methods import OWN, SOURCE, draw_vectors, identity, run_method, whose_other
 
@@ -113,12 +113,12 @@ def user_scores(model:PieModel,
                 plan:list[dict],     # from `evaluation_plan`
                 vectors:list[dict],  # per draw, from `plan_vectors`
                 user:str,            # one of `data.styles`
-                methods:dict={},     # row → `photo, preferred → photo`, see 30_methods
+                methods:dict|None=None, # row → `photo, preferred → photo`, see 30_methods
                 metrics:dict=METRICS, # name → function of (enhanced, reference), (b,3,h,w) each
                 version:int=0,       # of the sources in `data`
                ) -> dict:            # row → metric → one value for each draw
     "How near each method and each vector comes to the user's own versions."
-    k, place = data.styles.index(user), {photo_id: i for i, photo_id in enumerate(data.ids)}
+    k, place, methods = data.styles.index(user), {photo_id: i for i, photo_id in enumerate(data.ids)}, methods or {}
     def _pictures(ids):
         some = [place[i] for i in ids]
         return as_floats(data.sources[version, some]), as_floats(data.references[k, some])
