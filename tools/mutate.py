@@ -8,7 +8,7 @@ long. What is not changed: texts, error messages, type hints and defaults, which
 With `--out FILE` the rates are kept in a JSON file, and `--table FILE` prints them as Markdown. By hand, not in CI.
 """
 import argparse, ast, copy, json, os, random, re, signal, subprocess, sys, time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -164,12 +164,12 @@ def keep(out, path, found, options, made_at):
     out.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 def in_its_own_process(path, options):
-    "The result of one notebook, from a process of its own."
+    "A notebook and its result, from a process of its own; None if that failed, which has said why."
     words = [sys.executable, __file__, path, "--per_cell", options.per_cell, "--seed", options.seed]
     words += ["--cell", options.cell, "--json"]
     run = subprocess.run([*map(str, words)], stdout=subprocess.PIPE, text=True)
-    if run.returncode: raise SystemExit(run.returncode)
-    return json.loads(run.stdout.splitlines()[-1]) # before it, what a notebook wrote past the shell
+    last = run.stdout.splitlines()[-1:] # before it, what a notebook wrote past the shell
+    return path, json.loads(last[0]) if run.returncode == 0 and last else None
 
 def report(path, found):
     "What one notebook's tests did not notice, and the count."
@@ -192,8 +192,9 @@ def main():
     if options.json: return print(json.dumps(mutate(paths[0], options.per_cell, options.seed, options.cell)))
     out, made_at = options.out and options.out.resolve(), commit()
     with ThreadPoolExecutor(options.jobs) as pool:
-        for path, found in zip(paths, pool.map(lambda path: in_its_own_process(path, options), paths)):
-            report(path, found)
-            if out: keep(out, path, found, options, made_at)
+        runs = [pool.submit(in_its_own_process, path, options) for path in paths]
+        for path, found in (run.result() for run in as_completed(runs)):
+            if found: report(path, found)
+            if found and out: keep(out, path, found, options, made_at)
 
 if __name__ == "__main__": main()
