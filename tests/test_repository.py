@@ -116,7 +116,7 @@ def test_notebook_is_clean(notebook, in_step):
     assert not re.findall(r"\w*Warning: .*|\d+%\|.*", printed), "warnings and progress bars are not for readers"
     assert not [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
     html = ["".join(o["data"]["text/html"]) for o in outputs if "text/html" in o.get("data", {})]
-    assert not [text for text in html if "progress" in text or not text.strip()], "a progress bar, or what is left of it"
+    assert not [text for text in html if "progress" in text or not text.strip()], "a progress bar, or its remains"
 
 def code_cells(notebook):
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
