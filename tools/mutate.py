@@ -7,7 +7,7 @@ cell; a fork of the process runs the mutant and the cells after it. It is killed
 long. What is not changed: texts, error messages, type hints and defaults, which are choices and not logic.
 With `--out FILE` the rates are kept in a JSON file, and `--table FILE` prints them as Markdown. By hand, not in CI.
 """
-import argparse, ast, copy, json, os, random, re, signal, subprocess, sys, time
+import argparse, ast, copy, json, os, random, re, signal, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -98,20 +98,32 @@ class Notebook:
 
     def survives(self, mutant, after, limit):
         "Whether a fork that runs the mutant and the cells `after` it finds no fault within `limit` seconds."
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            try:
-                for cell in (mutant, *after): self.run(cell)
-            except BaseException: os._exit(1)
-            os._exit(0)
-        end = time.monotonic() + limit
-        while time.monotonic() < end:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done: return status == 0
-            time.sleep(0.02)
-        os.killpg(child, signal.SIGKILL); os.waitpid(child, 0)
-        return False
+        with tempfile.TemporaryDirectory() as own:
+            child = os.fork()
+            if child == 0: self.run_and_exit((mutant, *after), own)
+            return ended_well(child, limit)
+
+    def run_and_exit(self, cells, own):
+        "In a fork: run cells, with a folder of its own for temporary files; those of the notebook stay as they are."
+        os.setsid()
+        remove, tempfile.tempdir = tempfile.TemporaryDirectory._rmtree, own
+        def _own_only(name, *args, **kwargs):
+            if str(name).startswith(own): remove(name, *args, **kwargs)
+        tempfile.TemporaryDirectory._rmtree = staticmethod(_own_only)
+        try:
+            for cell in cells: self.run(cell)
+        except BaseException: os._exit(1)
+        os._exit(0)
+
+def ended_well(child, limit):
+    "Whether a process ends with exit code 0 within `limit` seconds; after that it is killed, with all it started."
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done: return status == 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL); os.waitpid(child, 0)
+    return False
 
 def seconds_by_cell(path):
     "How long each cell takes, from a whole run in a fork."
