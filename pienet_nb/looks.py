@@ -24,6 +24,7 @@ from .photos import open_photo
 class Look:
     "Code that makes a reference picture out of a photo; a subclass says how in `apply`."
     name = ""
+    pixelwise = False # whether every pixel is treated alike, wherever it is
 
     def apply(self, image:Tensor) -> Tensor:
         "Float32 sRGB `(b,3,h,w)` in [0,1] to the same shape; values outside [0,1] are clipped by the caller."
@@ -117,6 +118,7 @@ def rotate_hue(image:Tensor, # sRGB in [0,1], (b,3,h,w)
 # %% ../nbs/02_looks.ipynb #b2889f53
 class Parametric(Look):
     "A look from slider positions, the same for every photo and every pixel."
+    pixelwise = True
     def __init__(self, name:str,         # for tables and files
                  exposure_ev:float=0.,   # stops
                  temperature:float=0.,   # stops between red and blue, above 0 is warmer
@@ -189,6 +191,7 @@ MAX_PIL_SIZE = 65 # steps a side that Pillow's Color3DLUT takes
 
 class Lut(Look):
     "A look given by a three-dimensional table of colours."
+    pixelwise = True
     def __init__(self,
                  table:Tensor, # sRGB, (size,size,size,3), indexed [blue, green, red]
                  name:str="",  # for tables, and the title of a saved file

@@ -94,6 +94,7 @@ def _points(curve) -> tuple[list, list]: # inputs and outputs, on [0,1]
 # %% ../nbs/05_presets.ipynb #b34acf06
 class DevelopPreset(Look):
     "A develop preset of Lightroom or Camera Raw, approximated pixel by pixel."
+    pixelwise = True
     def __init__(self, settings:dict, # from `read_settings`
                  name:str="", # for tables and files
                 ):
