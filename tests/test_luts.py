@@ -39,9 +39,13 @@ def test_every_file_is_a_look(luts, looks):
     assert all(2 <= look.size <= 65 and look.table.isfinite().all() for look in looks.values())
 
 def test_tensor_and_pil_agree(looks, photo):
+    "Tensors go trilinearly, pixels tetrahedrally; on coarse tables the two differ a little."
     batch = to_tensor(photo)
-    apart = {name: worst_step(to_image(look(batch)), look(photo)) for name, look in looks.items()}
-    assert max(apart.values()) <= 1, max(apart, key=apart.get)
+    for name, look in looks.items():
+        apart = np.abs(np.asarray(to_image(look(batch)), int) - np.asarray(look(photo), int))
+        assert apart.mean() < 1 and np.quantile(apart, 0.99) <= 3 and apart.max() <= 5, name
+        finer = look.resized(65)
+        assert worst_step(to_image(finer(batch)), finer(photo)) <= 2, name
 
 def test_agrees_with_pillow(luts, looks, photo):
     for path in sorted(luts.rglob("*.cube"))[::8]:
