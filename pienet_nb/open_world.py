@@ -10,9 +10,10 @@ import torch
 from fastcore.basics import patch, store_attr
 from torch import Tensor
 
+from .core import luminance
 from .looks import expose, rotate_hue, saturate, split_tone, tone_curve, white_balance_stops
 from .people import Slider, draw_sliders
-from .data import StyledPhotos, as_floats
+from .data import StyledPhotos, as_floats, pixels_of
 
 # %% ../nbs/21_open_world.ipynb #e60e3889
 SLIDERS = {"exposure_ev": Slider(-1, 1, .4), "temperature": Slider(-.9, .9, .4), "tint": Slider(-.4, .4, .3),
@@ -50,7 +51,13 @@ class OpenWorld:
                  strengths:tuple=(0.3, 1.1), # of half of the looks; the others have their full strength
                  alone:float=0.2,           # share that has only sliders
                  moved:float=0.55,          # share of the others that has sliders too
-                ): store_attr()
+                 gentle:float=0.5,          # share whose sliders are moved only a random part of the way
+                 plain:float=0.08,          # share of looks that leave finished photos as they are
+                 by_light:float=0.1,        # share that treats dark photos in one way, light ones in another
+                ):
+        store_attr()
+        grey = luminance(as_floats(photos.sources[-1]))
+        self.is_light = grey.mean((1, 2, 3)) > grey.mean()
 
     def draw(self, n:int,                # looks
              rng:torch.Generator,        # the same state, the same looks
@@ -61,9 +68,12 @@ class OpenWorld:
         first, second = torch.randint(k, (2, n), generator=rng)
         share = torch.rand(n, generator=rng)*_happens(self.mixed)
         strength = torch.where(_happens(0.5), low + (high - low)*torch.rand(n, generator=rng), 1.)
-        alone = _happens(self.alone)
-        return {"first": first, "second": second, "share": share, "strength": strength.masked_fill(alone, 0.),
-                "moved": _happens(self.moved) | alone, "sliders": random_sliders(n, rng)}
+        alone, plain = _happens(self.alone), _happens(self.plain)
+        amount = torch.where(_happens(self.gentle), torch.rand(n, generator=rng), 1.).view(-1, 1, 1, 1)
+        sliders = {name: amount*value for name, value in random_sliders(n, rng).items()}
+        return {"first": first, "second": second, "share": share, "by_light": _happens(self.by_light),
+                "strength": strength.masked_fill(alone | plain, 0.),
+                "moved": (_happens(self.moved) | alone) & ~plain, "sliders": sliders}
 
 # %% ../nbs/21_open_world.ipynb #4be308fc
 @patch
@@ -72,10 +82,15 @@ def finished(self:OpenWorld,
              pixels:Tensor|None=None, # as in `render`
             ) -> Tensor:              # sRGB in [0,1], (…,3,s,s) or (…,3,p,1)
     "The photos without a look."
-    return _pixels_of(self.photos.sources[-1][photo], pixels)
+    return pixels_of(self.photos.sources[-1][photo], pixels)
 
-def _pixels_of(stored:Tensor, pixels:Tensor|None) -> Tensor: # bytes (…,3,s,s) → floats in [0,1]
-    return as_floats(stored if pixels is None else stored.flatten(-2)[..., pixels, None])
+@patch
+def _known(self:OpenWorld, look:Tensor, photo:Tensor, pixels:Tensor|None, wanted:Tensor) -> Tensor:
+    "Photos (n,m) in the known looks (n,) that are `wanted`; the others as they are."
+    image = self.finished(photo, pixels)
+    look = look[:, None].expand(photo.shape)[wanted]
+    image[wanted] = self.photos.in_look(look, photo[wanted], pixels)
+    return image.flatten(0, 1)
 
 @patch
 def render(self:OpenWorld,
@@ -86,9 +101,13 @@ def render(self:OpenWorld,
     "Photos in the looks, look by look."
     photo = photo.expand(len(looks["first"]), -1)
     n, m = photo.shape
-    def _column(values): return values.repeat_interleave(m, 0).view(n*m, 1, 1, 1)
-    def _known(look): return _pixels_of(self.photos.references[look[:, None], photo], pixels).flatten(0, 1)
-    look = torch.lerp(_known(looks["first"]), _known(looks["second"]), _column(looks["share"]))
-    image = torch.lerp(self.finished(photo, pixels).flatten(0, 1), look, _column(looks["strength"])).clamp(0, 1)
+    def _column(values): return values.reshape(n*m, 1, 1, 1)
+    def _each(values): return _column(values[:, None].expand(n, m))
+    share = torch.where(looks["by_light"][:, None], self.is_light[photo].float(), looks["share"][:, None].expand(n, m))
+    used = (looks["strength"] > 0)[:, None]
+    first = self._known(looks["first"], photo, pixels, used & (share < 1))
+    second = self._known(looks["second"], photo, pixels, used & (share > 0))
+    look = torch.lerp(first, second, _column(share))
+    image = torch.lerp(self.finished(photo, pixels).flatten(0, 1), look, _each(looks["strength"])).clamp(0, 1)
     sliders = {name: value.repeat_interleave(m, 0) for name, value in looks["sliders"].items()}
-    return torch.where(_column(looks["moved"]), move_sliders(image, sliders), image)
+    return torch.where(_each(looks["moved"]), move_sliders(image, sliders), image)

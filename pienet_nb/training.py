@@ -6,8 +6,8 @@
 __all__ = ['PAPER', 'PAPER_512', 'SMALL', 'PAPER_SMALL', 'PAPER_TINY', 'CONFIGS', 'CROP_MARGIN', 'TripletConfig', 'PieNetConfig',
            'Config', 'changed', 'StyleVectors', 'embed_styles', 'VectorNoise', 'StyleMeasure', 'LossPart',
            'Enhancement', 'pie_learner', 'train_embedding', 'train_pienet', 'n_epochs', 'n_valid', 'some_photos',
-           'train', 'photo_hash', 'seen_photos', 'files_by_id', 'split_and_styled', 'source_commit', 'film_stock',
-           'split_looks', 'training_looks', 'part_of']
+           'train', 'photo_hash', 'seen_photos', 'files_by_id', 'folders_by_kind', 'split_and_styled', 'source_commit',
+           'film_stock', 'split_looks', 'training_looks', 'part_of']
 
 # %% ../nbs/15_training.ipynb #99fc4097
 import json, subprocess
@@ -73,6 +73,9 @@ class Config:
     image_size: int = 256          # side of the squares, pixels
     one_cycle: bool = False        # anneal the learning rates
     wd: float = 0.                 # decoupled weight decay
+    on_demand: bool = False        # render references when they are asked for, and do not keep them
+    n_retouchers: int = 30         # simulated people among the looks that the library makes itself
+    n_presets: int = 80            # random presets among them
     steps_per_epoch: int = 250     # an epoch ends with validation and a checkpoint
     seed: int = 42
 
@@ -126,10 +129,11 @@ class StyleVectors:
 
 def embed_styles(embed:StyleEmbedding,
                  photos:StyledPhotos, # k styles
-                 n:int=96,       # at most so many photos
+                 n:int=96,       # at most so many photos, evenly chosen
                 ) -> Tensor:     # (k,n,512)
-    "The embeddings of the first photos in every style."
-    return torch.stack([embed_photos(embed, style[:n], bf16=True) for style in photos.references])
+    "The embeddings of some photos, evenly chosen, in every style."
+    some = torch.linspace(0, len(photos) - 1, min(n, len(photos))).long()
+    return torch.stack([embed_photos(embed, photos.references[k, some], bf16=True) for k in range(len(photos.styles))])
 
 # %% ../nbs/15_training.ipynb #38680f30
 class VectorNoise(Callback):
@@ -246,7 +250,9 @@ def n_valid(n:int, config:Config) -> int:
 
 def some_photos(photos:StyledPhotos) -> Tensor:
     "Some photos in every style, at most 256 pictures, for `restore_batchnorm`."
-    return as_floats(photos.references[:, :: max(len(photos)//4, 1)].flatten(0, 1)[:256])
+    n_looks, n_photos = len(photos.styles), len(range(0, len(photos), max(len(photos)//4, 1)))
+    look, photo = torch.arange(n_looks).repeat_interleave(n_photos), torch.arange(n_photos).repeat(n_looks)
+    return as_floats(photos.references[look[:256], photo[:256]*max(len(photos)//4, 1)])
 
 def _pienet(stage:PieNetConfig, weights:str|Path|bool, photos:Tensor) -> PieNet:
     pienet = PieNet(stage.width, stage.encoder)
@@ -255,7 +261,7 @@ def _pienet(stage:PieNetConfig, weights:str|Path|bool, photos:Tensor) -> PieNet:
 
 # %% ../nbs/15_training.ipynb #8a1a24ee
 def train(config:Config,
-          photos,                       # a folder or list of finished photos, or a `PairedFolder`
+          photos,                       # as in `files_by_id`
           folder:str|Path,              # the run's folder; the model is in `<folder>/model`
           looks:dict[str, Look]|None=None, # name → look; of a `PairedFolder`, further styles made from its sources
           held_out:list[str]=(),        # names of looks that are kept for tests; only recorded
@@ -267,13 +273,14 @@ def train(config:Config,
     folder, commit = Path(folder), source_commit()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     logs = [[TensorBoardLog(folder/"tensorboard"/stage)] if tensorboard else [] for stage in ("embed", "enhancer")]
-    ids, data = split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN))
+    ids, data = split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN), config.on_demand)
     _same_run(folder, asdict(config) | ids | {"styles": data.styles, "imagenet_start": bool(weights)})
     parts = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")]
     first = train_embedding(config, *parts, folder, weights, device, logs[0])
     train_enhancer = enhancer_part(config.enhancer.kind, "train")
     second, vectors = train_enhancer(config, *parts, folder, first.model, weights, device, logs[1])
-    hashes = [photo_hash(file) for photo_id, file in files_by_id(photos).items() if photo_id in data.ids]
+    files = files_by_id(photos)
+    hashes = [photo_hash(files[photo_id]) for photo_id in data.ids]
     facts = {"styles": data.styles, **ids, "photo_hashes": hashes, "held_out_looks": list(held_out),
              "imagenet_start": bool(weights), "device": device, "commit": commit}
     return _save_model(config, first, second, vectors, facts, folder/"model")
@@ -296,16 +303,25 @@ def seen_photos(files:dict,         # photo id → file or PIL image
         return any((found ^ one).bit_count() <= n_bits for one in known)
     return [photo_id for photo_id, photo in files.items() if _seen(photo)]
 
-def files_by_id(photos, # a folder or list of finished photos, or a `PairedFolder`
+def files_by_id(photos, # a folder or list of finished photos; kind → such a folder or list; or a `PairedFolder`
                ) -> dict: # photo id → file; of a `PairedFolder` its sources
-    "The files of photos by their ids."
+    "The files of photos by their ids: `name`, or `kind/name` where kinds are given."
     if isinstance(photos, PairedFolder): return {i: photos.file("source", i) for i in photos.ids}
-    return {Path(p).stem: p for p in photo_files(photos)}
+    kinds = photos if isinstance(photos, dict) else {"": photos}
+    return {f"{kind}/{Path(p).stem}".lstrip("/"): p for kind, some in kinds.items() for p in photo_files(some)}
+
+def folders_by_kind(folder:str|Path, # its subfolders hold photos of one kind each
+                   ) -> dict[str, Path]: # kind → folder
+    "The subfolders of a folder by name; `PieNetError` if there is none."
+    kinds = {path.name: path for path in sorted(Path(folder).glob("*/"))}
+    if not kinds: raise PieNetError(f"{folder} has no subfolders; give a folder with one for each kind of photo.")
+    return kinds
 
 # %% ../nbs/15_training.ipynb #9dd793de
-def split_and_styled(photos,          # a folder or list of finished photos, or a `PairedFolder`
+def split_and_styled(photos,          # as in `files_by_id`
                      looks:dict|None, # name → look
                      size:int,        # side of the squares
+                     on_demand:bool=False, # as in `Config`
                     ) -> tuple[dict, StyledPhotos]: # ids by part; all photos but those for tests
     "Photos for training and validation in all looks, and which photo is for what."
     files = files_by_id(photos)
@@ -313,7 +329,8 @@ def split_and_styled(photos,          # a folder or list of finished photos, or 
     train, valid = split_ids(rest, 0.1, salt="valid")
     if len(train) < 2 or not valid: raise PieNetError(f"{len(rest)} photos are too few to train on; give at least 30.")
     if isinstance(photos, PairedFolder): data = StyledPhotos.from_folder(photos, size, train + valid, looks)
-    else: data = StyledPhotos.from_looks([files[i] for i in train + valid], train + valid, looks, size)
+    else: data = StyledPhotos.from_looks([files[i] for i in train + valid], train + valid, looks, size,
+                                         on_demand=on_demand)
     return {"train_photos": train, "valid_photos": valid, "test_photos": test}, data
 
 def _save_model(config:Config, first:Learner, second:Learner, vectors:dict, facts:dict, folder:Path) -> PieModel:
@@ -323,6 +340,7 @@ def _save_model(config:Config, first:Learner, second:Learner, vectors:dict, fact
     facts = {"config": asdict(config)} | facts | {"hours": round(hours, 2), "history": history}
     built_in = [name for name in built_in_looks() if name in vectors]
     model = PieModel({"width": stage["width"], "enhancer": stage["kind"], "encoder": stage.get("encoder", "plain"),
+                      "levels": stage.get("levels", False),
                       "image_size": config.image_size, "rest": stage.get("residual_share", 1.), "built_in": built_in,
                       "training": facts}, first.model.embed.cpu().eval(), second.model.enhancer.cpu().eval(), vectors)
     model.config = model.save(folder)
