@@ -203,13 +203,13 @@ class EpisodeConfig:
     mild: float = 0.2              # share that is a little off; the others are undeveloped
     one_kind: float = 0.5          # share of the looks that are shown on photos of one kind
     open_world: bool = True        # looks are mixed and moved; else the known ones as they are
-    steps: int = 11_000            # batches
+    steps: int = 10_000            # batches
     lr: float = 2e-3               # the highest rate, of the enhancer
     embed_lr: float = 0.           # of the embedding network, 0 leaves it frozen
     vector_noise: float = 0.05     # norm of the noise added to the vector
     loss: str = "rmse"             # one of `EPISODE_LOSSES`
 
-OPEN = Config("open", TripletConfig(bs=24, steps=7000, lr=1e-3), EpisodeConfig(), image_size=64,
+OPEN = Config("open", TripletConfig(bs=24, steps=4500, lr=1e-3), EpisodeConfig(), image_size=64,
               one_cycle=True, wd=0.01, on_demand=True, n_retouchers=120, n_presets=200)
 PAPER_OPEN = replace(OPEN, name="paper-open", enhancer=PieNetConfig(width=24, bs=18, steps=2000, lr=2e-3))
 CONFIGS.update({config.name: config for config in (OPEN, PAPER_OPEN)})
