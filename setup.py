@@ -12,8 +12,8 @@ settings = config["DEFAULT"]
 def lines(key): return [line for line in settings[key].splitlines() if line]
 
 package = settings["lib_path"]
-extras = {extra: lines(f"{extra}_requirements") for extra in ("raw", "lpips", "tensorboard")}
-extras |= {"dev": lines("dev_requirements") + extras["raw"] + extras["tensorboard"]}
+extras = {extra: lines(f"{extra}_requirements") for extra in ("lpips", "tensorboard")}
+extras |= {"dev": lines("dev_requirements") + extras["tensorboard"]}
 minors = range(int(settings["min_python"].split(".")[1]), 14) # tested up to 3.13
 
 setup(

@@ -15,7 +15,8 @@ from fastcore.script import Param
 from PIL import Image, ImageOps
 
 from .core import PieNetError, check_free, command, make_folder
-from .photos import KINDS, photo_files, picture_sheet, read_photo, sample_photos, save_photo
+from .photos import KINDS, photo_files, picture_sheet, read_photo, sample_photos
+from .writing import save_photo
 from .presets import DevelopPreset
 from .preference import Style
 from .enhance import Enhancer, check_strength, write_preferred

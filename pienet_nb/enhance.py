@@ -15,7 +15,8 @@ from fastcore.basics import patch
 from PIL import Image, ImageOps
 
 from .core import PieNetError, check_free, make_folder, replacing, to_tensor
-from .photos import open_photo, photo_files, read_photo, read_squares, sample_parts, save_photo, shrink
+from .photos import open_photo, photo_files, read_photo, read_squares, sample_parts, shrink
+from .writing import save_photo
 from .looks import Lut, Parametric
 from .presets import DevelopPreset
 from .enhancer import PieModel
