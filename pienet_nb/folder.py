@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .core import PieNetError, replacing
-from .photos import KINDS, PHOTO_SUFFIXES
+from .photos import KINDS, PHOTO_SUFFIXES, RAW_SUFFIXES
 
 # %% ../nbs/24_folder.ipynb #da463f34
 @dataclass
@@ -36,20 +36,23 @@ class Batch:
         return [self.failed[path] for path in dict.fromkeys([*self.photos, *self.failed]) if path in self.failed]
 
 # %% ../nbs/24_folder.ipynb #31a78dba
-def _why_skipped(path:Path) -> str|None:
-    "Why a file in a folder is no photo; None if it is one."
+def _why_skipped(path:Path, finished:set) -> str|None: # names without suffix of the finished photos
+    "Why a file in a folder is no photo to be worked on; None if it is one."
     if path.name.startswith("."): return "hidden file"
     try: mode = os.stat(path).st_mode
     except OSError: return "link to nowhere"
     if not stat.S_ISREG(mode): return "no ordinary file"
+    if path.suffix.lower() in RAW_SUFFIXES and path.stem in finished: return "raw file of a finished photo"
     return None if path.suffix.lower() in PHOTO_SUFFIXES else "unknown kind"
 
 def _search(batch:Batch, folder:Path, root:Path, recursive:bool, seen:set):
     "Sort what lies in `folder` into photos and skipped files."
     seen.add(os.path.realpath(folder))
-    for path in sorted(folder.iterdir()):
+    paths = sorted(folder.iterdir())
+    finished = {path.stem for path in paths if path.suffix.lower() in KINDS}
+    for path in paths:
         if not os.path.isdir(path) or path.name.startswith("."):
-            why = _why_skipped(path)
+            why = _why_skipped(path, finished)
             if why: batch.skipped[path] = why
             else: batch.photos.setdefault(path, root)
         elif not recursive: batch.skipped[path] = "subfolder (--recursive goes into it)"
@@ -240,9 +243,10 @@ class Progress:
             say(progress_text(self.n, self.total, now - self.start), file=self.file)
             self.told = now
 
-    def say(self, *texts):
+    def say(self, *texts, file=None):
         "Print a line without disturbing the bar."
-        with self.bar.external_write_mode(sys.stdout) if self.bar is not None else contextlib.nullcontext(): say(*texts)
+        apart = self.bar.external_write_mode(file or sys.stdout) if self.bar is not None else contextlib.nullcontext()
+        with apart: say(*texts, file=file)
 
     def __enter__(self): return self
     def __exit__(self, *ending):
