@@ -55,6 +55,7 @@ assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size =
     "research.unseen": "assert goals_table and COUNTS[-1] == 100",
     "research.tsne": "assert nearest_style(torch.eye(512)[:4].reshape(2, 2, 512)).shape == (2, 2)",
     "research.vectors": "assert guarded_mean(torch.eye(512)[:2])[0] > 0.7",
+    "research.real_people": "assert last_check('a0001') in ('dev', 'last')",
     "research.benchmarks": "assert 'quick' in BENCHMARKS and 'unseen' in BENCHMARKS",
 }
 
