@@ -27,7 +27,7 @@ def colour_statistics(photos:Tensor, # sRGB in [0,1], (b,3,h,w) or any set of pi
     place = torch.linspace(0.02, 0.98, N_QUANTILES, device=values.device)*(values.shape[-1] - 1)
     return values[..., place.long()].flatten(1)
 
-# %% ../nbs/20_colour.ipynb #c4a19d24
+# %% ../nbs/20_colour.ipynb #2935f198
 LEAST_SPAN = 0.05 # between black and white of a photo, so that a flat grey one is not torn apart
 
 def photo_levels(statistics:Tensor, # from `colour_statistics`, (b,85)
@@ -84,7 +84,7 @@ class ColourNet(nn.Module):
 def _at_common_level(self:ColourNet, source:Tensor, # sRGB in [0,1], (b,3,h,w)
                      statistics:Tensor,             # (b,85), or (b,86) with 1 for raw
                     ) -> tuple[Tensor, Tensor]:     # the colours, (b,3,h,w); what the network is told, (b,n)
-    if not self.levels: return source, statistics
+    if not self.levels: return source, statistics[:, :5*N_QUANTILES]
     plain, raw = statistics[:, :5*N_QUANTILES], statistics[:, 5*N_QUANTILES:].sum(1, keepdim=True)
     level, levelled = at_common_level(source, plain)
     return level, torch.cat([levelled.clamp(-1, 2), plain, raw], 1)

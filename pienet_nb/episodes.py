@@ -232,8 +232,9 @@ def train_on_episodes(config:Config,                # its `enhancer` is an `Epis
                               config.image_size, stage.finished, stage.mild, stage.one_kind, seed)
     dls = styled_dls(_batches(train, config.steps_per_epoch, config.seed),
                      _batches(valid, n_valid(20, config), 0), device)
-    learn = episode_learner(dls, first.embed, ColourNet(stage.width, levels=stage.levels), stage.vector_noise, not stage.embed_lr,
-                            wd=config.wd, checkpoint=folder/"enhancer.pt", cbs=cbs, loss=stage.loss)
+    enhancer = ColourNet(stage.width, levels=stage.levels)
+    learn = episode_learner(dls, first.embed, enhancer, stage.vector_noise, not stage.embed_lr, wd=config.wd,
+                            checkpoint=folder/"enhancer.pt", cbs=cbs, loss=stage.loss)
     fit(learn, n_epochs(stage.steps, config), [stage.embed_lr, stage.lr], config.one_cycle)
     learn.model.load_state_dict(load_state(learn.checkpoint.best_path))
     learn.model.enhancer = learn.model.average
