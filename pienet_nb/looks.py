@@ -312,7 +312,7 @@ def apply_pil(self:Lut, image:Image.Image) -> Image.Image: # mode `RGB`
     in_strips(_work, image.height)
     return result
 
-# %% ../nbs/02_looks.ipynb #bc303f86
+# %% ../nbs/02_looks.ipynb #def3650d
 _MAX_BYTES = 100_000_000 # 129 steps a side take 60 MB as text
 _PICTURES = b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+" # PNG, TIFF and its large kind
 _LOSSY = {b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"ftyp": "HEIC or AVIF"}
@@ -332,6 +332,8 @@ def _head(path:Path) -> bytes:
     return head
 
 # %% ../nbs/02_looks.ipynb #21d695b7
+_NUMBER = re.compile(r"[-+.\d]|(nan|inf|infinity)\b", re.IGNORECASE) # how one begins
+
 def _cube_lines(path:Path,
                ) -> tuple[dict[str,list[str]], np.ndarray]: # keyword → its values; the rows of numbers, (n,3)
     "Take a .cube file apart."
@@ -340,10 +342,10 @@ def _cube_lines(path:Path,
     with path.open(encoding="utf-16" if utf_16 else "utf-8-sig", errors="replace") as file:
         for line in file:
             words = line.partition("#")[0].split()
-            if words and re.match("(?!nan|inf)[A-Z_]", words[0], re.IGNORECASE): keywords[words[0].upper()] = words[1:]
-            elif words:
+            if words and _NUMBER.match(words[0]):
                 numbers.extend(_numbers(path, words, 3))
                 n_rows += 1
+            elif words: keywords[words[0].upper()] = words[1:]
     return keywords, np.frombuffer(numbers, np.float32).reshape(n_rows, 3)
 
 def _numbers(path:Path, words:list, n_values:int) -> np.ndarray:
@@ -374,7 +376,7 @@ def _domain(path:Path, keywords:dict, kind:str, # "LUT_1D" or "LUT_3D"
     if not (domain[0] < domain[1]).all(): raise PieNetError(f"The LUT {path} has an empty domain; export it again.")
     return domain
 
-# %% ../nbs/02_looks.ipynb #dce1d2bc
+# %% ../nbs/02_looks.ipynb #8ce8089c
 def _read_cube(path:Path,
                size:int,  # steps a side where it has to be sampled
               ) -> Tensor: # (size,size,size,3) on [0,1]
@@ -396,7 +398,8 @@ def _read_cube(path:Path,
 
 def _on_curve(curve:Tensor, colours:Tensor, domain:Tensor) -> Tensor:
     "Each channel of `colours`, (…,3), on its curve."
-    channels = [np.interp(colours[..., i], np.linspace(*domain[:, i], len(curve)), curve[:, i]) for i in range(3)]
+    inputs = [np.linspace(low, high, len(curve)) for low, high in domain.T.tolist()]
+    channels = [np.interp(colours[..., i], inputs[i], curve[:, i]) for i in range(3)]
     return torch.from_numpy(np.stack(channels, -1)).float()
 
 def _on_table(table:Tensor, colours:Tensor, domain:Tensor) -> Tensor:
@@ -404,7 +407,7 @@ def _on_table(table:Tensor, colours:Tensor, domain:Tensor) -> Tensor:
     places = ((colours - domain[0])/(domain[1] - domain[0])).clamp(0, 1)
     return _interpolate(table, places.flatten(0, 1).permute(2, 0, 1)[None])[0].permute(1, 2, 0).reshape(colours.shape)
 
-# %% ../nbs/02_looks.ipynb #6cca2d2f
+# %% ../nbs/02_looks.ipynb #0a8acced
 OCIO_SUFFIXES = ".3dl .clf .csp .ctf .cub .itx .look .lut .m3d .mga .spi1d .spi3d .vf".split()
 
 def _read_by_ocio(path:Path,
@@ -455,7 +458,7 @@ def _read_hald(path:Path) -> Tensor: # (level²,level²,level²,3)
     table = torch.from_numpy(pixels.astype(np.float32)).div_(_HALD_SCALES[pixels.dtype.name])
     return table.view(*[level**2]*3, 3)
 
-# %% ../nbs/02_looks.ipynb #2e68ab77
+# %% ../nbs/02_looks.ipynb #73398fc5
 @patch(cls_method=True)
 def read(cls:Lut,
          path:str|os.PathLike,  # .cube, .3dl, .csp, .clf and others, or a HaldCLUT picture, PNG or TIFF
@@ -507,7 +510,7 @@ def save(self:Lut,
         content = picture.copy(interpretation="rgb16" if bits == 16 else "srgb").write_to_buffer(suffix)
     with replacing(path) as beside: beside.write_bytes(content)
 
-# %% ../nbs/02_looks.ipynb #c70b36de
+# %% ../nbs/02_looks.ipynb #ee1d8351
 LUT_SUFFIXES = [".cube", ".png", ".tif", ".tiff", *OCIO_SUFFIXES]
 
 def lut_looks(folder:str|os.PathLike, # searched through all its subfolders
@@ -523,7 +526,7 @@ def lut_looks(folder:str|os.PathLike, # searched through all its subfolders
         looks[name] = Lut(lut.table, name)
     return looks
 
-# %% ../nbs/02_looks.ipynb #8e428653
+# %% ../nbs/02_looks.ipynb #77e223d7
 @patch(cls_method=True)
 def mean(cls:Lut,
          luts:list[Lut],   # one or more; of different sizes if need be

@@ -1,11 +1,14 @@
-"Real LUT files of other people's making: both paths, and Pillow's own reading of the same numbers."
+"Real LUT files of other people's making, what other programs make of ours, and files that nobody meant well with."
+import shutil, subprocess, sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from pienet_nb.core import PieNetError, to_image, to_tensor
 from pienet_nb.photos import read_photo, sample_photos
-from pienet_nb.looks import Lut, lut_looks
+from pienet_nb.looks import Lut, built_in_looks, lut_looks
 
 @pytest.fixture(scope="module")
 def luts(shared_data):
@@ -83,3 +86,76 @@ def test_a_folder_with_a_broken_file_names_it(luts, tmp_path):
     (tmp_path/"good.cube").write_bytes(good.read_bytes())
     (tmp_path/"letter.cube").write_text("Dear reader,\n")
     with pytest.raises(PieNetError, match="letter.cube"): lut_looks(tmp_path)
+
+def ffmpeg():
+    "The program, or that of the Python package imageio-ffmpeg; the test is skipped where neither is."
+    if found := shutil.which("ffmpeg"): return found
+    return pytest.importorskip("imageio_ffmpeg", reason="neither ffmpeg nor imageio-ffmpeg is installed").get_ffmpeg_exe()
+
+def image_magick():
+    found = shutil.which("magick") or shutil.which("convert")
+    if not found or sys.platform == "win32": pytest.skip("ImageMagick is not installed")
+    return found
+
+def agrees(path, expected):
+    "Within 1/255 on average, and within 3/255 in 99 of 100 places."
+    apart = np.abs(np.asarray(Image.open(path).convert("RGB"), int) - np.asarray(expected, int))
+    assert apart.mean() < 1 and np.quantile(apart, 0.99) <= 3, (apart.mean(), np.quantile(apart, 0.99))
+
+LOOKS = "warm-film", "high-contrast-mono", "teal-orange"
+
+@pytest.mark.parametrize("size", [17, 33, 65])
+@pytest.mark.parametrize("name", LOOKS)
+def test_ffmpeg_applies_our_cube(tmp_path, name, size):
+    program, picture, look = ffmpeg(), read_photo(sample_photos()[0]), built_in_looks()[name]
+    picture.save(tmp_path/"photo.png")
+    Lut.bake(look, 33).save(tmp_path/"look.cube", size)
+    steps = "format=gbrp,lut3d=file=look.cube:interp=tetrahedral,format=rgb24"
+    subprocess.run([program, "-v", "error", "-i", "photo.png", "-vf", steps, "out.png"], cwd=tmp_path, check=True)
+    agrees(tmp_path/"out.png", Lut.bake(look, 33)(picture))
+    if size == 65: agrees(tmp_path/"out.png", look(picture))
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("name", LOOKS)
+def test_image_magick_applies_our_hald(tmp_path, name, bits):
+    program, picture, look = image_magick(), read_photo(sample_photos()[0]), built_in_looks()[name]
+    picture.save(tmp_path/"photo.png")
+    Lut.bake(look, 33).save(tmp_path/"hald.png", 64, bits=bits)
+    subprocess.run([program, "photo.png", "hald.png", "-hald-clut", "out.png"], cwd=tmp_path, check=True)
+    agrees(tmp_path/"out.png", Lut.bake(look, 33)(picture))
+
+def test_image_magick_identity_is_ours(tmp_path):
+    "A HaldCLUT of another program's making, at 8 and 16 bits."
+    for depth, steps in (8, 255), (16, 65535):
+        path = tmp_path/f"identity{depth}.png"
+        subprocess.run([image_magick(), "hald:6", "-depth", str(depth), path], check=True)
+        assert np.allclose(Lut.read(path).table, Lut.identity(36).table, atol=1.01/steps) # it rounds down
+
+HARD = {"bom": 9, "comments": 9, "cr": 9, "crlf": 9, "domain_0_2": 65, "domain_255": 65, "domain_neg": 65, "eof_z": 9, "inline_comment": 9,
+        "ints": 2, "lower": 9, "oned": 65, "plain": 9, "resolve_range": 9, "shaper3d": 65, "size_after": 9, "tabs": 9,
+        "title_numbers": 9, "unknown_keyword": 9, "utf16": 9, "values_over": 9,
+        "comma": "text among", "dexp": "text among", "domain_empty": "empty domain", "empty": "no line LUT_3D_SIZE",
+        "html": "no line LUT_3D_SIZE", "inf": "infinite", "long": "730 rows", "look_2perline": "missing",
+        "nan": "infinite", "short": "728 rows", "size0": "size is 0", "size257": "size is 257", "sizehuge": "size is 999",
+        "sizeneg": "size is -3"}
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_cube_files(shared_data, name):
+    path, expected = shared_data/"hard_files"/"lut"/f"{name}.cube", HARD[name]
+    if not path.exists(): pytest.skip("the hard files are not beside this checkout")
+    if isinstance(expected, int): assert Lut.read(path).size == expected
+    else:
+        with pytest.raises(PieNetError, match=expected): Lut.read(path)
+
+def test_hard_hald_files(shared_data):
+    folder = shared_data/"hard_files"/"lut"
+    if not folder.is_dir(): pytest.skip("the hard files are not beside this checkout")
+    table = Lut.read(folder/"hald4.png").table
+    for name in "hald4.tif", "hald4_16.tif", "hald4_rgba.png":
+        assert (Lut.read(folder/name).table - table).abs().max() < 0.01, name
+    assert (Lut.read(folder/"hald4_pal.png").table - table).abs().mean() < 0.05 # 256 colours of 4096
+    with pytest.raises(PieNetError, match="JPEG"): Lut.read(folder/"hald4.jpg")
+    with pytest.raises(PieNetError, match="not a HaldCLUT"): Lut.read(folder/"hald_notsquare.png")
+    shaped, curve = Lut.read(folder/"shaper3d.cube", 129).table, Lut.read(folder/"oned.cube", 129).table
+    expected = Lut.read(folder/"plain.cube")(curve.reshape(1, 129, -1, 3).permute(0, 3, 1, 2))
+    assert (shaped - expected.permute(0, 2, 3, 1).reshape(shaped.shape)).abs().max() < 1e-5
