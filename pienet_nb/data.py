@@ -187,7 +187,8 @@ class RenderedReferences:
         look, photo = index
         if isinstance(look, slice): return self.subset(photo)
         look, photo = torch.broadcast_tensors(torch.as_tensor(look), torch.as_tensor(photo))
-        return as_bytes(self.render(look.flatten(), photo.flatten())).unflatten(0, look.shape)
+        pictures = as_bytes(self.render(look.flatten(), photo.flatten()))
+        return pictures.reshape(*look.shape, *pictures.shape[1:])
 
     def subset(self, photos:list[int]) -> "RenderedReferences":
         "All looks of some of the photos."
@@ -240,7 +241,9 @@ def from_looks(cls:StyledPhotos, photos:list,   # finished photos: files or PIL 
     finished = to_tensor([read_photo(p, size) for p in progress_bar(photos, leave=False)])
     sources = torch.stack([as_bytes(degrade(finished, ids, v, amount)) for v, amount in enumerate(amounts)])
     if on_demand: references = RenderedReferences(as_bytes(finished), list(looks.values()))
-    else: references = torch.stack([as_bytes(look(finished)) for look in progress_bar(list(looks.values()), leave=False)])
+    else:
+        made = [as_bytes(look(finished)) for look in progress_bar(list(looks.values()), leave=False)]
+        references = torch.stack(made)
     return cls(list(ids), list(looks), sources, references)
 
 @patch(cls_method=True)
