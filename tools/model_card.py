@@ -33,9 +33,16 @@ def read():
             raise SystemExit(f"{name} was made with another model: evaluate this one first.")
     return model, results, unseen
 
+def flat_recipe(training):
+    "All fields of the run and of its two stages side by side; those of the first begin with `triplet_`."
+    recipe = training["config"]
+    stages = recipe.get("triplet", {}), recipe.get("enhancer", {}) # of an older model, the recipe is flat already
+    if not isinstance(stages[1], dict): return recipe
+    return recipe | {f"triplet_{name}": value for name, value in stages[0].items()} | stages[1]
+
 def about(model):
     "What the model is, and what it was trained on."
-    training, recipe = model["training"], model["training"]["config"]
+    training, recipe = model["training"], flat_recipe(model["training"])
     size = sum(path.stat().st_size for path in MODEL.glob("*.safetensors"))/1e6
     return f"""# Model card: {model["model_id"]}
 
@@ -50,7 +57,7 @@ Two networks that give a photo the taste of about 20 preferred photos, after Kim
 
 def how_trained(training):
     "The two stages."
-    recipe, embed, enhancer = training["config"], training["history"]["embed"], training["history"]["enhancer"]
+    recipe, embed, enhancer = flat_recipe(training), training["history"]["embed"], training["history"]["enhancer"]
     minutes = [sum(row["seconds"] for row in stage)/60 for stage in (embed, enhancer)]
     pace = [median(row["seconds"] for row in stage) for stage in (embed, enhancer)]
     best = max(enhancer, key=lambda row: row["mean_psnr"])
