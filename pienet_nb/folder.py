@@ -139,7 +139,11 @@ def leave_out_results(batch:Batch,
         note = note_of(photo)
         if note: batch.skipped[photo] = f"earlier result ({_described(note)})"
 
-def _described(note:dict) -> str: return f"{note.get('style')} at strength {note.get('strength', 1):g}"
+def _described(note:dict, wanted:dict|None=None) -> str:
+    "What a note says, and why it is not the wanted one where that cannot be seen."
+    text = f"{note['style']} at strength {note['strength']:g}"
+    same = wanted and all(note[key] == wanted[key] for key in ("style", "strength"))
+    return f"{text}, but not this style of this model" if same and note != wanted else text
 
 # %% ../nbs/24_folder.ipynb #ed7afd9d
 def check_targets(batch:Batch,
@@ -156,7 +160,7 @@ def check_targets(batch:Batch,
         found = note_of(target) if not overwrite or skip_existing else None
         if skip_existing and found == note: batch.skipped[photo] = f"done before ({target})"
         elif not overwrite:
-            what = f" ({_described(found)})" if found else ""
+            what = f" ({_described(found, note)})" if found else ""
             batch.failed[photo] = (f"{target} is there already{what}; "
                                    "add --overwrite to replace it, or choose another place.")
 
