@@ -90,7 +90,8 @@ def test_a_folder_with_a_broken_file_names_it(luts, tmp_path):
 def ffmpeg():
     "The program, or that of the Python package imageio-ffmpeg; the test is skipped where neither is."
     if found := shutil.which("ffmpeg"): return found
-    return pytest.importorskip("imageio_ffmpeg", reason="neither ffmpeg nor imageio-ffmpeg is installed").get_ffmpeg_exe()
+    package = pytest.importorskip("imageio_ffmpeg", reason="neither ffmpeg nor imageio-ffmpeg is installed")
+    return package.get_ffmpeg_exe()
 
 def image_magick():
     found = shutil.which("magick") or shutil.which("convert")
@@ -131,13 +132,13 @@ def test_image_magick_identity_is_ours(tmp_path):
         subprocess.run([image_magick(), "hald:6", "-depth", str(depth), path], check=True)
         assert np.allclose(Lut.read(path).table, Lut.identity(36).table, atol=1.01/steps) # it rounds down
 
-HARD = {"bom": 9, "comments": 9, "cr": 9, "crlf": 9, "domain_0_2": 65, "domain_255": 65, "domain_neg": 65, "eof_z": 9, "inline_comment": 9,
-        "ints": 2, "lower": 9, "oned": 65, "plain": 9, "resolve_range": 9, "shaper3d": 65, "size_after": 9, "tabs": 9,
+HARD = {"bom": 9, "comments": 9, "cr": 9, "crlf": 9, "domain_0_2": 65, "domain_255": 65, "domain_neg": 65,
+        "eof_z": 9, "inline_comment": 9, "ints": 2, "lower": 9, "oned": 65, "plain": 9, "resolve_range": 9, "shaper3d": 65, "size_after": 9, "tabs": 9,
         "title_numbers": 9, "unknown_keyword": 9, "utf16": 9, "values_over": 9,
         "comma": "text among", "dexp": "text among", "domain_empty": "empty domain", "empty": "no line LUT_3D_SIZE",
         "html": "no line LUT_3D_SIZE", "inf": "infinite", "long": "730 rows", "look_2perline": "missing",
-        "nan": "infinite", "short": "728 rows", "size0": "size is 0", "size257": "size is 257", "sizehuge": "size is 999",
-        "sizeneg": "size is -3"}
+        "nan": "infinite", "short": "728 rows", "size0": "size is 0", "size257": "size is 257",
+        "sizehuge": "size is 999", "sizeneg": "size is -3"}
 
 @pytest.mark.parametrize("name", HARD)
 def test_hard_cube_files(shared_data, name):

@@ -41,6 +41,63 @@ def test_a_preset_is_a_taste(run, model, photo, preset):
     code, out, _ = run(pienet_export_lut, photo, "--preset", preset, "--model", model, "--size", 5)
     assert code == 0 and photo.with_name("photo_evening.cube").exists()
 
+# file → what is left out, or words of the sentence with which it is refused
+HARD = {"amount": ["Amount"], "bom": [], "bw_gray": [], "bw_treatment": [], "color_grade": [], "curve_ok": [],
+        "expo1": [], "camera_calib": ["BlueSaturation", "RedHue", "ShadowTint"], "curve_as_attr": ["ToneCurvePV2012"],
+        "curve_one_point": [], "curve_red_str": ["ToneCurvePV2012Red"], "curve_reversed": [],
+        "curve_text": ["ToneCurvePV2012"], "empty_preset": [], "expo1_comma": [],
+        "huge_values": ["Contrast2012", "Highlights2012"], "leading_blank": [], "look_bw_profile": ["Look"],
+        "look_film_profile": ["Look"], "packet": [], "padding": [],
+        "parametric_curve": ["ParametricLights", "ParametricShadows"],
+        "photo_sidecar_lr": ["CropAngle", "CropLeft", "HasCrop"], "point_color": ["PointColors"], "pv2010": [],
+        "temp_6500": [], "temp_asshot": [], "temp_plus100": [], "two_descriptions": [], "utf16": [],
+        "name_japanese": [],
+        "bomb": "no preset", "darktable": "no develop settings", "dup_attr": "no preset", "truncated": "no preset",
+        "xxe": "no preset"}
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_presets(shared_data, name):
+    path, expected = shared_data/"hard_files"/"xmp"/f"{name}.xmp", HARD[name]
+    if not path.exists(): pytest.skip("the hard files are not beside this checkout")
+    if isinstance(expected, str):
+        with pytest.raises(PieNetError, match=expected): DevelopPreset.read(path)
+        return
+    preset = DevelopPreset.read(path)
+    result = preset(torch.rand(1, 3, 8, 9, generator=torch.Generator().manual_seed(0)))
+    assert preset.coverage()[1] == expected
+    assert result.isfinite().all() and preset.is_grey == (result.amax(1) - result.amin(1) < 1e-5).all()
+
+def test_hard_presets_do_what_they_say(shared_data):
+    folder = shared_data/"hard_files"/"xmp"
+    if not folder.is_dir(): pytest.skip("the hard files are not beside this checkout")
+    grey = torch.full((1, 3, 1, 1), 0.4)
+    brighter, with_comma, warm = (DevelopPreset.read(folder/f"{name}.xmp")(grey).flatten()
+                                  for name in ("expo1", "expo1_comma", "temp_plus100"))
+    assert abs(with_comma - brighter).max() < 0.03 and brighter.min() > 0.5  # with a little contrast besides
+    assert 0.02 < warm[0] - warm[2] < 0.3 # one stop, and no cast of 2000 K
+    assert DevelopPreset.read(folder/"look_bw_profile.xmp").is_grey
+    assert DevelopPreset.read(folder/"pv2010.xmp")(torch.full((1, 3, 1, 1), 0.6)).min() > 0.8 # an older exposure
+    settings = DevelopPreset.read(folder/"preset.lrtemplate").settings
+    assert settings == {"Name": "Mine", "Exposure2012": 1., "Contrast2012": 20.}
+
+LUA = """s = { title = "Dusk",
+    value = { settings = { Exposure = 0.5, ToneCurve = { 0, 20, 255, 255 }, Clarity = 30 } } }"""
+
+def test_an_lrtemplate_is_a_taste(run, model, photo, tmp_path):
+    path = tmp_path/"dusk.lrtemplate"
+    path.write_text(LUA)
+    code, _, err = run(pienet_enhance, photo, "--preset", path, "--model", model)
+    assert code == 0 and photo.with_name("photo_Dusk.jpg").exists()
+    assert "Dusk: 67% of the preset's settings are honoured; left out: Clarity" in err
+
+def test_lua_is_not_run(tmp_path):
+    path, written = tmp_path/"evil.lrtemplate", tmp_path/"written"
+    for text in (f's = {{ a = os.execute("touch {written}") }}', f'os.execute("touch {written}")',
+                 "s = " + "{"*1_000_000, f's = {{ value = {{ settings = {{ A = (function() io.open("{written}", "w") end)() }} }} }}'):
+        path.write_text(text)
+        with pytest.raises(PieNetError, match="no preset"): DevelopPreset.read(path)
+    assert not written.exists()
+
 @pytest.mark.parametrize("content", [b"", b"not xml", PRESET.encode()[:150], b"<x/>", bytes(range(256)),
                                      b"\xff\xd8\xff"])
 def test_a_broken_preset_gets_a_sentence(run, model, photo, tmp_path, content):
