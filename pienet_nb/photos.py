@@ -29,10 +29,11 @@ __all__ = ['TAG_SIZES', 'EXIF_DIRECTORY', 'GPS_DIRECTORY', 'INTEROP_DIRECTORY', 
            'Metadata', 'jpeg_segments', 'png_chunks', 'png_text', 'write_directory', 'write_directories', 'iptc_block',
            'read_metadata', 'orientation_of', 'with_profile', 'srgb_of', 'from_srgb', 'fits', 'judge_profile',
            'profile_name', 'matrix_profile', 'named_profile', 'cicp_profile', 'as_rgb', 'reading', 'develop_raw',
-           'PhotoFile', 'turned', 'open_file', 'to_8_bits', 'over_white', 'read_photo', 'shrink', 'open_photo',
-           'sample_photos', 'picture_sheet', 'photo_files', 'read_squares', 'sample_parts', 'show_rows', 'show_columns']
+           'PhotoFile', 'turned', 'open_file', 'to_8_bits', 'over_white', 'square_of', 'read_photo', 'from_pillow',
+           'shrink', 'upright', 'open_photo', 'sample_photos', 'picture_sheet', 'photo_files', 'read_squares',
+           'sample_parts', 'show_rows', 'show_columns']
 
-# %% ../nbs/01_photos.ipynb #7097cff1
+# %% ../nbs/01_photos.ipynb #568531c5
 TAG_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4} # type → bytes
 _LONGEST_TAG = 1 << 26
 
@@ -62,7 +63,7 @@ def tag_numbers(entries:dict, tag:int, order:str) -> tuple: # of integers; () if
     letter = {3: "H", 4: "I", 13: "I"}.get(kind)
     return struct.unpack(f"{order}{count}{letter}", value) if letter else ()
 
-# %% ../nbs/01_photos.ipynb #6d508521
+# %% ../nbs/01_photos.ipynb #7b1bf9c3
 _ORIENTATION, _SUB_DIRECTORIES, _DNG_VERSION, _PHOTOMETRIC = 0x0112, 0x014A, 0xC612, 0x0106
 
 def first_directory(file) -> tuple[dict, str]: # its entries and the byte order; ({}, "") if there is none
@@ -81,7 +82,7 @@ def _is_raw(file) -> bool:
     sensor = 32803, 34892 # colour filter array, linear raw
     return _DNG_VERSION in first or any(tag_numbers(p, _PHOTOMETRIC, order)[:1] in [(s,) for s in sensor] for p in pictures)
 
-# %% ../nbs/01_photos.ipynb #66bd1f35
+# %% ../nbs/01_photos.ipynb #080f23a0
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF",
            b"II+\0": "TIFF", b"MM\0+": "TIFF", b"FUJIFILMCCD-RAW": "RAW", b"IIRO": "RAW", b"IIRS": "RAW",
            b"MMOR": "RAW", b"IIU\0": "RAW", b"FOVb": "RAW", b"\0MRM": "RAW", b"\xff\x0a": "JPEG XL",
@@ -102,7 +103,7 @@ def kind_of(file) -> str: # `JPEG`, `PNG`, `TIFF`, `WEBP`, `GIF`, `HEIF`, `AVIF`
     kind = next((kind for start, kind in _STARTS.items() if head.startswith(start)), "")
     return "RAW" if kind == "TIFF" and (head[8:10] == b"CR" or _is_raw(file)) else kind
 
-# %% ../nbs/01_photos.ipynb #d6af3c02
+# %% ../nbs/01_photos.ipynb #a430fdb6
 @dataclass
 class Metadata:
     "What a file says about its photo, as the file holds it."
@@ -120,7 +121,7 @@ class Metadata:
     adobe_rgb:bool = False # the camera says Adobe RGB (DCF) in place of a profile
     parts:set = field(default_factory=set)      # "gain map", "motion": what hangs on the picture and is not read
 
-# %% ../nbs/01_photos.ipynb #d9fcb07d
+# %% ../nbs/01_photos.ipynb #51d34a65
 def jpeg_segments(file) -> list[tuple[int, bytes]]: # (marker, content) of everything before the picture
     "The segments of a JPEG; ends quietly where the file is damaged."
     file.seek(2)
@@ -143,7 +144,7 @@ def _sampling(frame:bytes) -> str: # the content of a JPEG's SOF segment
     if len(factors) != 3 or factors[1:] != [0x11, 0x11]: return "444"
     return _SAMPLINGS.get((factors[0] >> 4, factors[0] & 15), "444")
 
-# %% ../nbs/01_photos.ipynb #282ddaab
+# %% ../nbs/01_photos.ipynb #a754a846
 _APP13, _XMP, _EXTENDED = b"Photoshop 3.0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
@@ -179,7 +180,7 @@ def _count_mpf(block:bytes) -> int:
     entries, order = first_directory(io.BytesIO(block))
     return (tag_numbers(entries, 0xB001, order) or (1,))[0]
 
-# %% ../nbs/01_photos.ipynb #0732ae19
+# %% ../nbs/01_photos.ipynb #c9008a22
 def png_chunks(file) -> list[tuple[bytes, bytes]]: # (name, content) of all but the picture's data
     "The chunks of a PNG; ends quietly where the file is damaged."
     file.seek(8)
@@ -210,7 +211,7 @@ def _raw_profile(text:bytes) -> bytes:
     with contextlib.suppress(ValueError): return bytes.fromhex(lines[-1].decode("latin-1"))
     return b""
 
-# %% ../nbs/01_photos.ipynb #e3e26bbc
+# %% ../nbs/01_photos.ipynb #1c6c697e
 def _png_metadata(file) -> Metadata:
     "What stands in the chunks of a PNG; colours are the matter of `_png_profile`."
     data = Metadata()
@@ -234,7 +235,7 @@ def _take_text(data:Metadata, name:bytes, content:bytes):
     elif key.endswith(" xmp"): data.xmp = data.xmp or _raw_profile(text)
     elif key.endswith((" iptc", " 8bim")): data.irb = _raw_profile(text)
 
-# %% ../nbs/01_photos.ipynb #3b367f8a
+# %% ../nbs/01_photos.ipynb #175e376b
 _PHOTO_TAGS = 270, 271, 272, 305, 306, 315, 33432 # description, camera, software, date, artist, copyright
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
 
@@ -266,7 +267,7 @@ def write_directories(first:dict,     # entries of the first directory
         blocks += write_directory(entries, at + len(blocks), order)
     return blocks + write_directory(first, at + len(blocks), order), at + len(blocks)
 
-# %% ../nbs/01_photos.ipynb #5bb2abcc
+# %% ../nbs/01_photos.ipynb #af969be0
 def _tiff_metadata(file) -> Metadata:
     "The notes among the tags of a TIFF (classic, not the 64-bit kind)."
     tags, order = first_directory(file)
@@ -294,7 +295,7 @@ def _tiff_dpi(tags:dict, order:str) -> tuple|None:
     if not unit or len(values) != 2 or not all(a and b for a, b in values): return None
     return tuple(a/b*unit for a, b in values)
 
-# %% ../nbs/01_photos.ipynb #6e692624
+# %% ../nbs/01_photos.ipynb #4d6d5136
 def read_metadata(file, kind:str) -> Metadata: # an open file and its kind
     "Everything a file says about its photo; what is damaged is left out."
     readers = {"JPEG": _jpeg_metadata, "PNG": _png_metadata, "TIFF": _tiff_metadata}
@@ -326,7 +327,7 @@ def orientation_of(data:Metadata) -> int: # 1 to 8, see "Which way is up" below
     turn = said[0] if said else int(found[1]) if found else 1
     return turn if 1 <= turn <= 8 else 1
 
-# %% ../nbs/01_photos.ipynb #a3d89882
+# %% ../nbs/01_photos.ipynb #7f6e673f
 def with_profile(image:pyvips.Image, icc:bytes) -> pyvips.Image:
     "The same pixels with another profile beside them."
     image = image.copy()
@@ -349,7 +350,7 @@ def from_srgb(image:pyvips.Image, # sRGB, 8 or 16 bits a channel
     image = image.icc_import(input_profile="srgb", intent="perceptual", pcs="xyz")
     return with_profile(image, icc).icc_export(intent="perceptual", depth=depth)
 
-# %% ../nbs/01_photos.ipynb #9c4ac576
+# %% ../nbs/01_photos.ipynb #51b0e197
 @functools.lru_cache(maxsize=64)
 def fits(icc:bytes, # a profile
          model:str, # `RGB`, `L` or `CMYK`, as Pillow names them
@@ -382,7 +383,7 @@ def profile_name(icc:bytes|None) -> str:
     try: return ImageCms.getProfileDescription(io.BytesIO(icc)).strip().splitlines()[0]
     except (ImageCms.PyCMSError, OSError, IndexError): return "its own colours"
 
-# %% ../nbs/01_photos.ipynb #c3b03b9f
+# %% ../nbs/01_photos.ipynb #a4d78a9d
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50, D65 = np.array([0.9642, 1., 0.8249]), (0.3127, 0.3290)
 PRIMARIES = {"sRGB": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
@@ -402,7 +403,7 @@ def _icc_text(kind:bytes, text:str) -> bytes:
     if kind == b"text": return b"text\0\0\0\0" + text.encode("latin-1") + b"\0"
     return b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text.encode("latin-1") + bytes(1 + 12 + 67)
 
-# %% ../nbs/01_photos.ipynb #99d2abd7
+# %% ../nbs/01_photos.ipynb #bad649ba
 def matrix_profile(name:str,                    # what it calls itself, Latin letters
                    primaries,                   # (x, y) of red, green and blue
                    white:tuple=D65,             # (x, y)
@@ -430,7 +431,7 @@ def named_profile(name:str) -> bytes: # a key of `PRIMARIES`
     "The profile of a well-known space."
     return matrix_profile(name, PRIMARIES[name], gamma=563/256 if name.startswith("Adobe") else None)
 
-# %% ../nbs/01_photos.ipynb #41f2a86b
+# %% ../nbs/01_photos.ipynb #53aed8bc
 _CICP = {1: "sRGB", 5: "sRGB", 6: "sRGB", 7: "sRGB", 9: "BT.2020", 12: "Display P3"}
 _HDR = {16: "PQ", 18: "HLG"}
 _CICP_GAMMA = {4: 2.2, 5: 2.8, 8: 1.0} # every other curve is near enough to sRGB's
@@ -457,7 +458,7 @@ def _png_profile(chunks:list) -> bytes|None:
     if known and abs(gamma - 2.2) < 0.06: return None
     return matrix_profile("its own colours", primaries, white, None if abs(gamma - 2.2) < 0.06 else gamma)
 
-# %% ../nbs/01_photos.ipynb #a6d9c93f
+# %% ../nbs/01_photos.ipynb #7c192ca6
 def _to_integers(image:pyvips.Image) -> pyvips.Image: # 8 or 16 bits a channel
     "Numbers of any kind as unsigned ones of 8 or 16 bits."
     if image.format in ("uchar", "ushort"): return image
@@ -482,7 +483,7 @@ def _grey_to_rgb(image:pyvips.Image, icc:bytes|None) -> pyvips.Image:
     if icc and fits(icc, "L"): rgb = srgb_of(grey, icc)
     return rgb.bandjoin(alpha).copy(interpretation=model[1]) if alpha else rgb.copy(interpretation=model[1])
 
-# %% ../nbs/01_photos.ipynb #416f7b80
+# %% ../nbs/01_photos.ipynb #7fdc31d1
 def as_rgb(image:pyvips.Image, # as it was decoded
            icc:bytes|None,     # its profile, if any
            keep:bool=False,    # leave RGB colours as they are, whatever their profile does
@@ -500,7 +501,7 @@ def as_rgb(image:pyvips.Image, # as it was decoded
     if judged in ("linear", "one way") and not keep: return srgb_of(image, icc), None, judged
     return image, icc, judged
 
-# %% ../nbs/01_photos.ipynb #9781f658
+# %% ../nbs/01_photos.ipynb #73b62d91
 MAX_PIXELS = 150_000_000 # larger pictures are refused before decoding
 _LOADERS = {"JPEG": "jpegload_source", "PNG": "pngload_source", "TIFF": "tiffload_source", "WEBP": "webpload_source",
             "GIF": "gifload_source", "HEIF": "heifload_source", "AVIF": "heifload_source"}
@@ -560,7 +561,7 @@ def _from_heif(heif) -> pyvips.Image: # its first picture
 def _too_large(path:Path, max_pixels:int) -> PieNetError:
     return PieNetError(f"{path} has more than {max_pixels/1e6:.0f} megapixels; make it smaller first.")
 
-# %% ../nbs/01_photos.ipynb #3b0d872a
+# %% ../nbs/01_photos.ipynb #5a15d906
 RAW_SUFFIXES = {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
                 ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
 
@@ -575,14 +576,14 @@ def develop_raw(path:str|os.PathLike, # a raw file of a camera
 def _rawpy(path):
     try: import rawpy
     except ImportError:
-        raise PieNetError(f"{path} is a raw photo; install what reads it: pip install 'pienet_nb[raw]'.") from None
+        raise PieNetError(f"{path} is a raw photo; install what reads it: pip install rawpy.") from None
     return rawpy
 
 def _raw_size(path:Path) -> tuple[int, int]: # width and height, upright
     with _rawpy(path).imread(str(path)) as raw: sizes = raw.sizes
     return (sizes.iheight, sizes.iwidth) if sizes.flip in (5, 6) else (sizes.iwidth, sizes.iheight)
 
-# %% ../nbs/01_photos.ipynb #27a32966
+# %% ../nbs/01_photos.ipynb #031c0e3e
 class PhotoFile:
     "A photo file that was opened: what it is and what it says. Its pixels are decoded when they are asked for."
     def __init__(self, path:Path, max_pixels:int=MAX_PIXELS):
@@ -611,7 +612,7 @@ class PhotoFile:
 
     def __repr__(self): return f"PhotoFile({self.path.name}: {self.kind}, {self.width} × {self.height}, {self.bits} bits)"
 
-# %% ../nbs/01_photos.ipynb #b5daf604
+# %% ../nbs/01_photos.ipynb #8264e49c
 @patch
 def _decoded(self:PhotoFile) -> pyvips.Image:
     "The picture as the file holds it; libvips decodes while it is read."
@@ -664,18 +665,18 @@ def _look_by_heif(self:PhotoFile, max_pixels:int):
 @patch
 def _take(self:PhotoFile, image:pyvips.Image):
     "Keep the opened picture for the first reader, and say what it will be."
-    self._first, self.icc, self.colours = as_rgb(image, self._profile())
+    self._first, self.icc, self.colours = as_rgb(image, self.profile)
     self.width, self.height = self._first.width, self._first.height
     self.bits, self.has_alpha = 16 if self._first.format == "ushort" else 8, self._first.bands == 4
 
-@patch
-def _profile(self:PhotoFile) -> bytes|None:
+@patch(as_prop=True)
+def profile(self:PhotoFile) -> bytes|None:
     "The profile of the decoded numbers: a PNG's code points, the profile, what a camera or HEIF says."
     adobe = named_profile("Adobe RGB (1998)") if self.data.adobe_rgb else None
     if self.kind == "PNG" and self._said: return self._said
     return self.data.icc or self._said or adobe
 
-# %% ../nbs/01_photos.ipynb #b678f2ce
+# %% ../nbs/01_photos.ipynb #5f9db353
 def _nclx(file) -> tuple[int, int]|None: # primaries and transfer, code points of ITU-T H.273
     "What the head of an AVIF or HEIF says about its colours."
     file.seek(0)
@@ -698,15 +699,16 @@ def coded(self:PhotoFile, keep:bool=False, # see `as_rgb`
          ) -> pyvips.Image: # RGB and transparency, 8 or 16 bits, in the space of `icc`; not yet turned
     "The pixels, to be read once from top to bottom."
     image, self._first = self._first, None
-    if image is None or keep: image = as_rgb(self._decoded(), self._profile(), keep)[0]
+    if image is None or keep: image = as_rgb(self._decoded(), self.profile, keep)[0]
     return image
 
 def turned(image:pyvips.Image, # as the file holds it
            orientation:int,    # 1 to 8, as EXIF counts
+           in_memory:bool=False, # it need not be decoded
           ) -> pyvips.Image:
     "A picture turned upright."
     if orientation == 1: return image
-    image = image.copy_memory() # libvips reads it from top to bottom
+    if not in_memory: image = image.copy_memory() # libvips would read it from top to bottom
     if orientation in (3, 4): image = image.rot180()
     if orientation in (5, 6): image = image.rot90()
     if orientation in (7, 8): image = image.rot270()
@@ -725,7 +727,7 @@ def open_file(path:str|os.PathLike,      # a photo file
     if not stat.S_ISREG(mode): raise PieNetError(f"{path} is no ordinary file; name a photo file.")
     with reading(path): return PhotoFile(path, max_pixels)
 
-# %% ../nbs/01_photos.ipynb #548f6ec5
+# %% ../nbs/01_photos.ipynb #2be9dce9
 def to_8_bits(image:pyvips.Image) -> pyvips.Image: # rounded, not cut off
     "A picture of 16 bits with 8."
     return (image/257).rint().cast("uchar").copy(interpretation="srgb") if image.format == "ushort" else image
@@ -740,6 +742,17 @@ def _plain(image:pyvips.Image, icc:bytes|None, colours:str) -> Image.Image:
     image = over_white(image)
     return Image.fromarray(to_8_bits(srgb_of(image, icc) if colours == "wide" else image).numpy())
 
+def square_of(image:pyvips.Image, # what `as_rgb` gives: RGB and transparency,
+              icc:bytes|None,     # its profile,
+              colours:str,        # and what was done
+              size:int,           # side of the square
+             ) -> Image.Image:    # 8-bit sRGB, the aspect ratio is given up
+    "The square that the networks look at: the whole photo, squeezed; averaged first where it is much larger."
+    across, down = (max(side//(2*size), 1) for side in (image.width, image.height))
+    whole = image.width/across, image.height/down
+    small = _plain(over_white(image).shrink(across, down, ceil=True), icc, colours)
+    return small.resize((size, size), Image.Resampling.BICUBIC, (0, 0, min(whole[0], small.width), min(whole[1], small.height)))
+
 @patch
 def _draft(self:PhotoFile, size:int) -> Image.Image:
     "A square of a JPEG, from a decoder that skips what is not needed."
@@ -748,7 +761,7 @@ def _draft(self:PhotoFile, size:int) -> Image.Image:
         with Image.open(self.path) as image:
             image.draft(None, (2*size, 2*size))
             small = shrink(image if image.mode in ("L", "RGB") else image.convert("RGB"), size)
-    return _plain(*as_rgb(_from_pillow(small), self._profile()))
+    return _plain(*as_rgb(_from_pillow(small), self.profile))
 
 def read_photo(photo:str|os.PathLike|Image.Image|PhotoFile, # a file, or a picture already open
                size:int|None=None,        # resize to a square of this side; None keeps the size
@@ -758,35 +771,46 @@ def read_photo(photo:str|os.PathLike|Image.Image|PhotoFile, # a file, or a pictu
     if isinstance(photo, Image.Image): return _read_picture(photo, size)
     photo = photo if isinstance(photo, PhotoFile) else open_file(photo, max_pixels)
     with reading(photo.path):
-        if size and photo.kind == "JPEG" and photo.colours != "CMYK": picture = photo._draft(size)
-        else:
-            picture = _plain(photo.coded(), photo.icc, photo.colours)
-            if size: picture = shrink(picture, size)
-        return _upright(picture, photo.orientation)
+        if size: return photo.square(size)
+        return upright(_plain(photo.coded(), photo.icc, photo.colours), photo.orientation)
+
+@patch
+def square(self:PhotoFile, size:int, # side
+          ) -> Image.Image:          # upright, mode `RGB`, colours in sRGB
+    "The photo squeezed to a square."
+    fast = self.kind == "JPEG" and self.colours != "CMYK"
+    square = self._draft(size) if fast else square_of(self.coded(), self.icc, self.colours, size)
+    return upright(square, self.orientation)
 
 def _read_picture(picture:Image.Image, size:int|None) -> Image.Image:
     "The same for a picture that Pillow has opened."
     with reading(getattr(picture, "filename", "") or "The picture"):
         picture.load() # turns a TIFF by itself, so the tag is read after
-        orientation, icc = picture.getexif().get(0x0112, 1), picture.info.get("icc_profile")
-        plain = _plain(*as_rgb(_from_pillow(picture), icc))
-        return _upright(shrink(plain, size) if size else plain, orientation)
+        image, orientation = from_pillow(picture)
+        return upright(square_of(*image, size) if size else _plain(*image), orientation)
 
-# %% ../nbs/01_photos.ipynb #7c3e74e7
+def from_pillow(picture:Image.Image # decoded
+               ) -> tuple[tuple, int]: # what `as_rgb` gives, and the orientation
+    "A picture of Pillow as libvips has it."
+    return as_rgb(_from_pillow(picture), picture.info.get("icc_profile")), picture.getexif().get(0x0112, 1)
+
+# %% ../nbs/01_photos.ipynb #b6ecb832
 def shrink(image:Image.Image, # 8 bits a channel
            size:int,          # side of the square
           ) -> Image.Image:   # `size` × `size`, the aspect ratio is given up
     "Resize to the square that the networks look at: the whole photo, squeezed."
     return image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=2.)
 
-def _upright(image:Image.Image, orientation:int) -> Image.Image:
-    "Turn a picture as `turned` does."
+def upright(image:Image.Image, # as the file holds it
+            orientation:int,   # 1 to 8, as EXIF counts
+           ) -> Image.Image:
+    "A picture of Pillow turned as by `turned`."
     Turn = Image.Transpose
     turns = {2: Turn.FLIP_LEFT_RIGHT, 3: Turn.ROTATE_180, 4: Turn.FLIP_TOP_BOTTOM, 5: Turn.TRANSPOSE,
              6: Turn.ROTATE_270, 7: Turn.TRANSVERSE, 8: Turn.ROTATE_90}
     return image.transpose(turns[orientation]) if orientation in turns else image
 
-# %% ../nbs/01_photos.ipynb #309593cc
+# %% ../nbs/01_photos.ipynb #4899a7c8
 def open_photo(photo:str|os.PathLike|Image.Image, # a file, or a picture already open
               ) -> Image.Image:                   # opened, not yet decoded
     "A photo file as Pillow opens it, for code that wants Pillow's own numbers; `PieNetError` if that cannot be done."
