@@ -203,7 +203,7 @@ class EpisodeConfig:
     mild: float = 0.2              # share that is a little off; the others are undeveloped
     one_kind: float = 0.5          # share of the looks that are shown on photos of one kind
     open_world: bool = True        # looks are mixed and moved; else the known ones as they are
-    steps: int = 10_000            # batches
+    steps: int = 5500              # batches
     lr: float = 2e-3               # the highest rate, of the enhancer
     embed_lr: float = 0.           # of the embedding network, 0 leaves it frozen
     vector_noise: float = 0.05     # norm of the noise added to the vector
