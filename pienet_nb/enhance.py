@@ -7,6 +7,7 @@ __all__ = ['MAX_STRENGTH', 'Enhancer', 'lut_in_space', 'check_strength', 'sample
 
 # %% ../nbs/23_enhance.ipynb #934ccb02
 import contextlib, difflib, functools, os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,11 +20,14 @@ from PIL import Image
 
 from .core import PieNetError, check_free, make_folder, replacing, to_tensor
 from .photos import (PhotoFile, from_pillow, from_srgb, named_profile, open_file, photo_files, profile_name, read_photo,
-                              read_squares, reading, sample_parts, shrink, square_of, srgb_of, to_8_bits, turned, upright)
+                              read_squares, reading, sample_parts, sample_photos, shrink, square_of, srgb_of, to_8_bits,
+                              turned, upright)
 from .looks import Lut, Parametric, in_strips
 from .presets import DevelopPreset
 from .enhancer import PieModel
-from .preference import N_LEAST, Style, check_model, fit_style, mean_style, refine_vector
+from .embed import mean_vector
+from .preference import (N_LEAST, Style, check_model, describe_style, disliked_points, preferred_points,
+                                  refine_by_likes, refine_vector, search_note)
 from .metadata import carried, make_note
 from .writing import DEEP_KINDS, as_image, copy_jpeg, kind_to_write, write_photo
 
@@ -63,13 +67,29 @@ def learn_style(self:Enhancer, preferred, # photos in the taste: a folder, a pat
                 disliked=None,            # photos that are not, if any; see `refine_by_likes`
                 name:str="mine",          # of the new style
                 errors:list|None=None,    # collects a sentence for each broken photo; None: the first is raised
+                notes:list|None=None,     # collects what to tell the user: where the style lies, what dislikes did
+                progress:Callable|None=None, # of the search with dislikes, as in `left_out_changes`
                ) -> Style:
     "A `Style` from preferred photos; about twenty serve well."
-    model = self.model
-    preferred = read_squares(preferred, model.image_size, errors)
-    if disliked is None: return mean_style(model.embed, preferred, name, model.model_id)
-    disliked = read_squares(disliked, model.image_size, errors)
-    return fit_style(model.embed, preferred, disliked, name, model.model_id, guarded=True)
+    model, reasons = self.model, []
+    near = preferred_points(model.embed, read_squares(preferred, model.image_size, errors))
+    vector = mean = mean_vector(near)
+    if disliked is not None:
+        far = disliked_points(model.embed, read_squares(disliked, model.image_size, errors))
+        vector, _ = refine_by_likes(near, far, reasons=reasons, progress=progress)
+    if notes is not None:
+        if len(self.styles) > 1: notes.append(describe_style(vector, near, self._known_vectors()))
+        if disliked is not None: notes.append(self._search_note("disliked photos", mean, vector, reasons))
+    return Style(name, vector, len(near), model.model_id)
+
+@patch
+def _known_vectors(self:Enhancer) -> dict: return {name: style.vector for name, style in self.styles.items()}
+
+@patch
+def _search_note(self:Enhancer, what:str, start, found, reasons:list[str]) -> str:
+    "What a search did, shown on the sample photos."
+    photos = [read_photo(p, self.model.image_size) for p in sample_photos()]
+    return search_note(what, start, found, reasons, self.model.enhancer, to_tensor(photos) if photos else None)
 
 # %% ../nbs/23_enhance.ipynb #ad6c35d1
 @patch
@@ -323,6 +343,8 @@ def lut(self:Enhancer, photo:str|os.PathLike|Image.Image, # a file or a picture
 def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, a `Style`, or a saved style file
                  before,    # photos as they were: a folder, a pattern, or a list of files
                  after,     # the same photos as the user edited them, under the same names
+                 notes:list|None=None,        # collects what to tell the user: what the pairs did
+                 progress:Callable|None=None, # of the search, as in `left_out_changes`
                 ) -> Style: # of the same name
     "The style, moved towards what some pairs show."
     style = self.find_style(style)
@@ -332,7 +354,9 @@ def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, 
         raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and {N_LEAST} pairs "
                           "are needed; add some, or learn from preferred photos alone.")
     pairs = (read_squares([files[name] for name in both], self.model.image_size) for files in (first, second))
-    vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs)
+    reasons = []
+    vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs, reasons=reasons, progress=progress)
+    if notes is not None: notes.append(self._search_note("pairs", style.vector, vector, reasons))
     return Style(style.name, vector, style.n_photos, style.model_id)
 
 # %% ../nbs/23_enhance.ipynb #e41b70c8
