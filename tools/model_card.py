@@ -1,14 +1,17 @@
 """Write pienet_nb/model/MODEL_CARD.md: `make model_card`.
 
-The numbers come from the model's config.json, nbs/results/quick.json and unseen.json. The prose is here.
+The numbers come from the model's config.json and from quick.json, unseen.json and people.json in nbs/results.
+The prose is here.
 """
 import json
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
 from pienet_nb.research.evaluation import gains_table, kinds_table, scores_table
 from pienet_nb.classical import classical_looks
-from pienet_nb.research.unseen import expert_table, goals_table, unseen_table
+from pienet_nb.research.real_people import people_goals, people_table
+from pienet_nb.research.unseen import goals_table, unseen_table
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT/"pienet_nb/model"
@@ -17,21 +20,28 @@ def families(styles):
     "How many training styles of each kind: built-in, algorithm, simulated person, random preset, LUT."
     algorithms = classical_looks()
     def kind(name):
-        for start, words in ("retoucher-", "simulated retouchers"), ("preset-", "presets with random sliders"):
+        for start, words in (("retoucher-", "simulated retouchers"), ("preset-", "presets with random sliders"),
+                             ("filters/", "filters of photo-sharing sites, fitted as LUTs")):
             if name.startswith(start): return words
         return "film-look LUTs" if "/" in name else "classical algorithms" if name in algorithms else "built-in looks"
     kinds = [kind(name) for name in styles]
     return ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds), key=kinds.count, reverse=True))
 
 def read():
-    "The model's config, the results of quick.json and those of unseen.json, all of one model."
+    "The model's config, and the results of the three evaluations, all of one model."
     model = json.loads((MODEL/"config.json").read_text(encoding="utf-8"))
-    results = json.loads((ROOT/"nbs/results/quick.json").read_text(encoding="utf-8"))
-    unseen = json.loads((ROOT/"nbs/results/unseen.json").read_text(encoding="utf-8"))
-    for name, made_with in ("quick.json", results["model_id"]), ("unseen.json", unseen["models"][""]):
-        if made_with != model["model_id"]:
-            raise SystemExit(f"{name} was made with another model: evaluate this one first.")
-    return model, results, unseen
+    names = "quick", "unseen", "people"
+    found = [json.loads((ROOT/f"nbs/results/{name}.json").read_text(encoding="utf-8")) for name in names]
+    for name, results in zip(names, found):
+        if (results.get("model_id") or results["models"][""]) != model["model_id"]:
+            raise SystemExit(f"{name}.json was made with another model: evaluate this one first.")
+    return model, *found
+
+def kinds_of_photos(ids):
+    "How many photos of each kind: 282 of Berkeley's, 90 of kind, ..."
+    counted = Counter(photo_id.rpartition("/")[0] for photo_id in ids)
+    berkeley = "of the Berkeley segmentation data (BSDS500)"
+    return ", ".join(f"{n} {kind or berkeley}" for kind, n in counted.most_common())
 
 def flat_recipe(training):
     "All fields of the run and of its two stages side by side; those of the first begin with `triplet_`."
@@ -50,7 +60,7 @@ Two networks that give a photo the taste of about 20 preferred photos, after Kim
 
 ## Data
 
-- **Photos:** {len(training["train_photos"])} for training and {len(training["valid_photos"])} for validation, of the 400 natural photographs in the Berkeley segmentation data (BSDS500, 481×321 pixels). {len(training["test_photos"])} were kept for tests. All are finished pictures: their untouched sources are made by disturbing exposure, white balance, contrast and saturation (06_data). No photo by a retoucher of FiveK was used.
+- **Photos:** {len(training["train_photos"])} for training and {len(training["valid_photos"])} for validation, {len(training["test_photos"])} kept for tests; in training {kinds_of_photos(training["train_photos"])}. The sets are public: samples of ImageNet and COCO, Sun-Hays, Urban100, photographs of houses, flowers and clothes, of many cameras, wallpapers, and pictures from the repositories that the names say. All are finished pictures: their untouched sources are made by disturbing them mildly or as if nobody had developed them (06_data). No photo by a retoucher of FiveK, and none by the photographers of the tables below, was used.
 - **Styles:** {len(training["styles"])}: {families(training["styles"])}. The LUTs imitate film stocks and come from G'MIC's collections; whole film stocks, {len(training["held_out_looks"])} LUTs in all, were left out.
 - **Start of the embedding network:** {"ImageNet weights of torchvision's ResNet-18 up to layer 3, its batch norm folded in and restored (10_embed); layer 4 started at random, because its weights could not be obtained." if training["imagenet_start"] else "random."}
 """
@@ -63,16 +73,16 @@ def how_trained(training):
     best = max(enhancer, key=lambda row: row["mean_psnr"])
     return f"""## Training
 
-Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --looks LUTS --weights RESNET18 --out RUN`, seed {recipe["seed"]}, commit `{training["commit"]}`, on {training["device"].upper()} (one thread of two cores, shared with other work), bfloat16 mixed precision.
+Command: `pienet_train --config {recipe["name"]} --photos PHOTOS --more_photos KINDS --looks LUTS --weights RESNET18 --out RUN`, seed {recipe["seed"]}, commit `{training["commit"]}`, on {training["device"].upper()} (one thread of two cores, shared with other work), bfloat16 mixed precision.
 
 | stage | steps | batch | highest learning rate | time by the clock | median of {recipe["steps_per_epoch"]} steps |
 |---|---|---|---|---|---|
 | 1, embedding and preference vectors | {len(embed)*recipe["steps_per_epoch"]:,} | {recipe["triplet_bs"]} triplets | {recipe["triplet_lr"]:g} | {minutes[0]:.0f} min | {pace[0]:.0f} s |
 | 2, enhancer | {len(enhancer)*recipe["steps_per_epoch"]:,} | {recipe["n_looks"]} looks × {recipe["n_sources"]} sources | {recipe["lr"]:g} | {minutes[1]:.0f} min | {pace[1]:.0f} s |
 
-At that commit the configuration `open` still had 12,000 steps and trained the embedding network along; for this run the fields `steps` and `embed_lr` were given the values that they have had since. All fields are in config.json.
+Stage 1 was made at commit `8324e9804624` and its checkpoint carried over; the commits between changed how photo files are read, and nothing else that it depends on. All fields are in config.json.
 
-In stage 2 the embedding network is {"frozen" if not recipe["embed_lr"] else "trained along"}. A step is a batch of episodes (22_episodes): {recipe["n_looks"]} looks drawn from the open world (21_open_world), each shown by 1 to {recipe["n_preferred"]} preferred photos and applied to {recipe["n_sources"]} photos of other scenes, {recipe["finished"]:.0%} of them finished, the others disturbed; noise of norm {recipe["vector_noise"]:g} is added to the vectors. On the validation photos, stage 1 ends with a triplet accuracy of {embed[-1]["triplet_accuracy"]:.3f} and a style accuracy of {embed[-1]["style_accuracy"]:.3f} among {len(training["styles"])} styles, many of them strengths of one film; stage 2 is best after epoch {best["epoch"]:.0f} with {best["mean_psnr"]:.2f} dB. Which steps of the recipe pay: 33_ablations.
+In stage 2 the embedding network is {"frozen" if not recipe["embed_lr"] else "trained along"}. A step is a batch of episodes (22_episodes): {recipe["n_looks"]} looks drawn from the open world (21_open_world), each shown by 1 to {recipe["n_preferred"]} preferred photos and applied to {recipe["n_sources"]} photos of other scenes, {recipe["finished"]:.0%} of them finished, {recipe["mild"]:.0%} mildly disturbed, the others undeveloped; noise of norm {recipe["vector_noise"]:g} is added to the vectors. On the validation photos, stage 1 ends with a triplet accuracy of {embed[-1]["triplet_accuracy"]:.3f} and a style accuracy of {embed[-1]["style_accuracy"]:.3f} among {len(training["styles"])} styles, many of them strengths of one film; stage 2 is best after epoch {best["epoch"]:.0f} with {best["mean_psnr"]:.2f} dB. Which steps of the recipe pay: 33_ablations.
 """
 
 def scores(results):
@@ -112,28 +122,38 @@ PSNR in dB, disturbed sources:
 PSNR in dB, finished sources:
 
 {unseen_table(unseen, "finished").markdown()}
+"""
 
-A real retoucher, each origin of the pictures by itself:
+def real_people(people):
+    "Retouchers and photographers."
+    return f"""### Real people
 
-{expert_table(unseen).markdown()}
+`{people["command"]}`, commit `{people["commit"]}`, {people["date"][:10]}; sets and rows are explained in 37_real_people.
+
+{people_goals(people).markdown()}
+
+PSNR in dB:
+
+{people_table(people).markdown()}
 """
 
 LIMITS = """## Limits
 
 - The edit is a global colour transform: it looks at the whole photo, but treats equal colours alike wherever they are. No local edits, no sharpening, no removal of noise.
 - What disturbed a source has to be guessed from its colours alone, and cannot be known exactly: on disturbed sources most of the error comes from this and not from the taste.
-- The goals marked "no" above were missed. For the one real retoucher that was measured, a style learnt from finished pictures alone did not beat another's, and auto-contrast was often better; refined by pairs, the style beat another's for every origin (tables above).
-- The sources in the tables are simulated, except FiveK's.
-- Small photos of 481×321 pixels, mostly outdoor scenes of the 1990s: skin tones and night scenes are rare.
+- The goals marked "no" above were missed.
+- The sources in the tables are simulated, except FiveK's and those of the retouched scenes.
+- Small photos, 64 pixels a side in training.
 
 ## Licence
 
-The weights are under the Apache License 2.0, like the code. They were derived from the material named under *Data*, none of which is part of the package: the Berkeley photographs are given for research, and the collection of LUTs does not claim ownership of its looks.
+The weights are under the Apache License 2.0, like the code. They were derived from the material named under *Data*, none of which is part of the package. Several of the photo sets are given for research (ImageNet, COCO, Sun-Hays, Urban100, the Berkeley photographs), and the collections of LUTs and filters do not claim ownership of their looks: whoever uses the model commercially should ask what that means where they are.
 """
 
 def render():
-    model, results, unseen = read()
-    return "\n".join([about(model), how_trained(model["training"]), scores(results), never_seen(unseen), LIMITS])
+    model, results, unseen, people = read()
+    parts = about(model), how_trained(model["training"]), scores(results), never_seen(unseen), real_people(people)
+    return "\n".join([*parts, LIMITS])
 
 if __name__ == "__main__":
     (MODEL/"MODEL_CARD.md").write_text(render(), encoding="utf-8")

@@ -20,14 +20,14 @@ from ..looks import lut_looks
 from ..data import PairedFolder
 from ..metrics import lpips_distance
 from ..enhancer import PieModel
-from ..training import CONFIGS, changed, files_by_id, part_of, training_looks
+from ..training import CONFIGS, changed, files_by_id, folders_by_kind, part_of, training_looks
 from .evaluation import (CONDITIONS, Journal, Table, evaluate_folders, gains_table, kinds_table,
                                            looks_left_out, photos_left_out, provenance, report, save_results,
                                            scores_table)
 from .paper import (GROUPS, PAPER_METRICS, benchmark_data, benchmark_of, counts_table,
                                       experts_table, gains_over, groups_table, losses_benchmark, losses_table,
                                       preferred_benchmark, style_grid, users_benchmark, users_table)
-from .ablations import ablation_benchmark, ablations_table
+from .ablations import ABLATIONS, LEVERS, ablation_benchmark, ablations_table
 from .unseen import (counts_benchmark, expert_benchmark, expert_table, goals_table,
                                        pairs_benchmark, pairs_table, unseen_benchmark, unseen_table, unseen_users)
 from .tsne import style_map
@@ -171,14 +171,16 @@ def _losses(photos=None, run=None, config="paper-tiny", share=1., weights=None, 
 
 # %% ../../nbs/38_benchmarks.ipynb #901728bd
 @register("ablations", lambda results: [("", ablations_table(results))])
-def _ablations(photos=None, looks=None, run=None, config="open", share=1., weights=None, seed=42, journal=None):
+def _ablations(photos=None, more_photos=None, looks=None, run=None, config="open", share=1., weights=None,
+               levers=False, seed=42, journal=None):
     _needs(photos, run, "run")
     whole = CONFIGS[config]
     if whole.enhancer.kind != "colour": raise PieNetError("The ablations are of the recipe `open`; give --config open.")
     n_steps = part_of(whole, share).enhancer.steps # the first stage stays as long as it is
     shorter = changed(whole, enhancer={"steps": n_steps}, seed=seed)
-    known, _ = training_looks(looks)
-    return ablation_benchmark(shorter, photos, known, run, weights or False, journal=journal)
+    known, _ = training_looks(looks, whole.n_retouchers, whole.n_presets)
+    given = {"": photos} | folders_by_kind(more_photos) if more_photos else photos
+    return ablation_benchmark(shorter, given, known, run, weights or False, LEVERS if levers else ABLATIONS, journal)
 
 def _tsne_tables(results:dict) -> list:
     return [("", Table(["users", "silhouette", "nearest style right"], [
@@ -282,6 +284,8 @@ def pienet_evaluate(
     n_preferred:Param("photos that a user shows", int)=20,
     n_queries:Param("photos enhanced for each look or draw (default: 10 for quick, 3 for unseen, else 4)", int)=None,
     n_draws:Param("times that the preferred photos are drawn", int)=10,
+    more_photos:Param("ablations: folder with a subfolder of further photos for each kind of photo", str)=None,
+    levers:Param("ablations: what the recipe was rebuilt on, instead of its first steps", store_true)=False,
     run:Param("losses, ablations: folder of the training runs", str)=None,
     config:Param("configuration to train (losses: paper-tiny, ablations: open)", str, choices=list(CONFIGS))=None,
     share:Param("losses, ablations: make only this share of the steps", float)=1.,
