@@ -6,24 +6,27 @@
 __all__ = ['pienet_demo', 'pienet_enhance', 'pienet_learn_style', 'pienet_styles', 'pienet_export_lut']
 
 # %% ../nbs/25_commands.ipynb #084288be
-import glob, os, re, shutil, sys, time
-from contextlib import contextmanager
+import os, shutil, sys, time
+from contextlib import closing, contextmanager
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
-from fastcore.basics import patch
+from fastcore.meta import delegates
 from fastcore.script import Param
-from PIL import Image, ImageOps
 
 from .core import PieNetError, check_free, command, make_folder
-from .photos import KINDS, photo_files, picture_sheet, read_photo, sample_photos
-from .writing import save_photo
-from .presets import DevelopPreset
-from .preference import Style
-from .enhance import Enhancer, check_strength, write_preferred
+from .photos import sample_photos
+from .metadata import make_note, read_note
+from .folder import (Progress, check_report, check_targets, find_photos, find_targets, in_file_name,
+                              leave_out_results, say, summary, work_on, write_report)
 
 # %% ../nbs/25_commands.ipynb #ba9d82b9
 def _draw_demo(looks:list, favourites:list[Path], target:Path):
     "The looks, and the favourites below them as small pictures."
+    from PIL import Image, ImageOps
+    from pienet_nb.photos import picture_sheet, read_photo
+    from pienet_nb.writing import save_photo
     above = picture_sheet(looks, tile=(480, 320))
     small = [("", ImageOps.fit(read_photo(p), (106, 80), Image.Resampling.LANCZOS)) for p in favourites]
     below = picture_sheet(small, n_columns=12, tile=(106, 80), margin=20)
@@ -32,16 +35,11 @@ def _draw_demo(looks:list, favourites:list[Path], target:Path):
     save_photo(sheet, target)
 
 # %% ../nbs/25_commands.ipynb #bd435541
-def _say(*texts, file=None):
-    file = file or sys.stdout
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    print(*(str(text).encode(encoding, "replace").decode(encoding) for text in texts), file=file, flush=True)
-
 @contextmanager
 def _step(text:str):
     start = time.perf_counter()
     yield
-    _say(f"{text:<48}{time.perf_counter() - start:6.2f} s")
+    say(f"{text:<48}{time.perf_counter() - start:6.2f} s")
 
 def _demo_photo() -> Path:
     "The sample photo that is shown; `PieNetError` if the sample set is not installed."
@@ -49,16 +47,24 @@ def _demo_photo() -> Path:
     if not found: raise PieNetError("The sample photos are missing; install scikit-learn and scikit-image.")
     return found[0]
 
+def _load(folder:str|None, strength:float=1.):
+    "The `Enhancer` of a model, if the strength is right. Imported here, so that `--help` need not wait for torch."
+    from pienet_nb.enhance import Enhancer, check_strength
+    check_strength(strength)
+    return Enhancer.from_pretrained(folder)
+
 # %% ../nbs/25_commands.ipynb #1c0561c3
 @command
 def pienet_demo(out:str="pienet_demo", # folder for the pictures, made if missing
                 model:str=None,        # folder with a model (the packaged one if not given)
                ):
     "Show a sample photo in four built-in styles and in one learnt from a folder of photos."
+    from pienet_nb.photos import read_photo
+    from pienet_nb.enhance import write_preferred
     folder, photo = Path(out), _demo_photo()
     make_folder(folder)
     shutil.copy(photo, folder/"photo.jpg")
-    with _step("load the model"): enhancer = Enhancer.from_pretrained(model)
+    with _step("load the model"): enhancer = _load(model)
     with _step("write the favourites of an imagined user"): favourites = write_preferred(folder/"preferred", photo)
     with _step(f"learn a style from {len(favourites)} favourites"):
         mine = enhancer.learn_style(favourites, name="evening")
@@ -68,112 +74,151 @@ def pienet_demo(out:str="pienet_demo", # folder for the pictures, made if missin
         with _step(f"enhance: {style.name}"): looks.append((style.name, enhancer.enhance(photo, style)))
     with _step("enhance: the learnt style"): looks.append(("learnt from the favourites", enhancer.enhance(photo, mine)))
     with _step("draw the contact sheet"): _draw_demo(looks, favourites, folder/"contact_sheet.jpg")
-    _say(f"The contact sheet is {folder/'contact_sheet.jpg'}; the photo and the favourites are beside it.")
-
-# %% ../nbs/25_commands.ipynb #10bca3ae
-def _inputs(photos:list[str]) -> list[Path]:
-    "The files that the arguments of a command name, each once."
-    found = []
-    for photo in [photos] if isinstance(photos, (str, os.PathLike)) else photos:
-        several = Path(photo).is_dir() or glob.has_magic(str(photo))
-        found += photo_files(photo) if several else [Path(photo)]
-    if not found: raise PieNetError("Name at least one photo, or a folder of photos.")
-    return list(dict.fromkeys(found))
+    say(f"The contact sheet is {folder/'contact_sheet.jpg'}; the photo and the favourites are beside it.")
 
 # %% ../nbs/25_commands.ipynb #5730fe7d
-def _one_taste(*options):
-    if sum(map(bool, options)) != 1:
-        raise PieNetError("Say which taste with exactly one of --style NAME, --preferred FOLDER, "
+def _one_taste(photos, style, preferred, style_file, preset):
+    "`PieNetError` unless the options say one taste, and there are photos for it."
+    if sum(map(bool, (style, preferred, style_file, preset))) != 1:
+        raise PieNetError("Say which taste with exactly one of --style NAME, --preferred PHOTOS, "
                           "--style_file FILE and --preset FILE.")
+    if not photos and preferred and len(preferred) > 1: # the parser gives all that follows to the option
+        raise PieNetError("Name the photos to be enhanced before --preferred: whatever follows it is in your taste.")
 
-@patch
-def _taste(self:Enhancer, style, preferred, style_file, preset, errors:list) -> Style:
-    if style_file: return Style.load(style_file, self.model.model_id)
-    if style: return self.find_style(style)
-    if preset: return self._taste_of_preset(preset)
-    name = Path(preferred).resolve().name if Path(preferred).is_dir() else "mine"
-    return self.learn_style(preferred, name=name, errors=errors)
+def _liked(photos:str|list[str]) -> tuple[list[Path], str]: # the files, and a name for their style
+    photos = [photos] if isinstance(photos, (str, os.PathLike)) else photos
+    found = list(find_photos(photos).photos)
+    if not any(map(os.path.lexists, found)):
+        raise PieNetError(f"There is no photo in {', '.join(map(str, photos))}; check the spelling.")
+    return found, Path(photos[0]).resolve().name if len(photos) == 1 and os.path.isdir(photos[0]) else "mine"
 
-@patch
-def _taste_of_preset(self:Enhancer, path) -> Style:
-    "The style of a preset file; says how much of the preset is honoured."
+def _taste(enhancer, style, preferred, style_file, preset, errors:list):
+    "The `Style` that is meant; the sentences of broken preferred photos go into `errors`."
+    from pienet_nb.preference import Style
+    if style_file: return Style.load(style_file, enhancer.model.model_id)
+    if style: return enhancer.find_style(style)
+    if preset: return _taste_of_preset(enhancer, preset)
+    found, name = _liked(preferred)
+    return enhancer.learn_style(found, name=name, errors=errors)
+
+def _taste_of_preset(enhancer, path):
+    "The `Style` of a preset file; says how much of the preset is honoured."
+    from pienet_nb.presets import DevelopPreset
     preset = DevelopPreset.read(path)
     share, ignored = preset.coverage()
     left_out = f"; left out: {', '.join(ignored)}" if ignored else ""
-    _say(f"{preset.name}: {share:.0%} of the preset's settings are honoured{left_out}", file=sys.stderr)
-    return self.style_of_preset(preset)
+    say(f"{preset.name}: {share:.0%} of the preset's settings are honoured{left_out}", file=sys.stderr)
+    return enhancer.style_of_preset(preset)
 
-# %% ../nbs/25_commands.ipynb #070bc58b
-def _in_file_name(style_name:str) -> str: return re.sub(r"[^\w.-]+", "-", style_name).strip("-.") or "style"
+# %% ../nbs/25_commands.ipynb #0f26e897
+def _file_options(quality:int=None,      # of JPEG, WebP, AVIF and HEIC files, 1 to 100 (95; AVIF 85, HEIC 90)
+                  bits:int=None,         # 8 or 16 bits a channel (those of the photo, where the file can hold them)
+                  srgb:bool=False,       # convert every result to sRGB (else a photo keeps its colour space)
+                  strip_gps:bool=False,  # leave out where the photo was taken
+                  keep_date:bool=False,  # the result gets the file date of its photo
+                 ):
+    "What is done to each file."
 
-def _targets(files:list[Path], style_name:str, out:str|None) -> list[Path]:
-    "Where each enhanced photo goes."
-    if out and Path(out).suffix.lower() in KINDS and not Path(out).is_dir():
-        if len(files) > 1: raise PieNetError(f"{out} is one file for {len(files)} photos; give --out a folder.")
-        return [Path(out)]
-    if out and Path(out).is_file(): raise PieNetError(f"{out} is no folder; give --out a folder.")
-    targets, taken = [], set()
-    for file in files:
-        suffix = file.suffix if file.suffix.lower() in KINDS else ".jpg"
-        stem, n = f"{file.stem}_{_in_file_name(style_name)}", 1
-        target = Path(out or file.parent)/f"{stem}{suffix}"
-        while str(target).lower() in taken: n += 1; target = target.with_name(f"{stem}-{n}{suffix}")
-        targets.append(target); taken.add(str(target).lower())
-    return targets
+@delegates(_file_options)
+def _folder_options(recursive:bool=False,     # look into subfolders too; below --out they are the same
+                    jobs:int=None,            # photos at a time (one for each core, at most 4)
+                    consistent:bool=False,    # one edit for photos that are alike, such as those of a series
+                    skip_existing:bool=False, # go on with a run that was stopped: leave out what is done
+                    dry_run:bool=False,       # only say what would be done
+                    report:str=None,          # a .json file that will say what was done, skipped and failed
+                    quiet:bool=False,         # print nothing but errors
+                    **kwargs):
+    "How a folder is worked on."
 
-# %% ../nbs/25_commands.ipynb #3e95bb5c
-def _without_results(files:list[Path], named:list[str], style_names) -> list[Path]:
-    "`files` without earlier results: `photo_<style>` beside `photo`, unless the command names it."
-    stems, named = {(f.parent, f.stem) for f in files}, {Path(name) for name in named}
-    endings = ["_" + _in_file_name(name) for name in style_names]
-    def is_result(f): return any(f.stem.endswith(e) and (f.parent, f.stem.removesuffix(e)) in stems for e in endings)
-    return [f for f in files if f in named or not is_result(f)]
-
-# %% ../nbs/25_commands.ipynb #f2c5bdd1
-def _finish(errors:list[str], n_done:int):
-    "End a command: exit code 0 if nothing went wrong, 1 if something, 2 if everything did."
-    if not errors: return
-    _say(f"{len(errors)} could not be done:", file=sys.stderr)
-    for error in errors: _say("  " + error, file=sys.stderr)
-    raise SystemExit(1 if n_done else 2)
+def _checked(kwargs:dict, **more) -> SimpleNamespace:
+    "All options of files and folders, those not given by their default; `PieNetError` if one is out of range."
+    defaults = {name: parameter.default for name, parameter in signature(_folder_options).parameters.items()}
+    options = SimpleNamespace(**(defaults | kwargs | more))
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise PieNetError(f"The quality {options.quality} is out of range; give a number from 1 to 100.")
+    if options.bits not in (None, 8, 16): raise PieNetError(f"A channel cannot have {options.bits} bits; give 8 or 16.")
+    if options.jobs is None: options.jobs = min(os.cpu_count() or 1, 4)
+    if options.jobs < 1: raise PieNetError(f"{options.jobs} photos at a time are too few; give 1 or more.")
+    if options.report: check_report(options.report)
+    return options
 
 # %% ../nbs/25_commands.ipynb #36d8df88
-@patch
-def _enhance_files(self:Enhancer, files, targets, style, strength, overwrite, errors) -> int: # how many were done
-    "Enhance each file and say so; with several files, a broken one goes into `errors`."
-    n_done = 0
-    for file, target in zip(files, targets):
-        start = time.perf_counter()
-        try: self.enhance_file(file, target, style, strength, overwrite)
-        except PieNetError as error:
-            if len(files) == 1 and not errors: raise
-            errors.append(str(error)); _say(f"{file}: not done")
-            continue
-        n_done += 1
-        _say(f"{file} -> {target}  {time.perf_counter() - start:.2f} s")
-    return n_done
+def _plan(batch, style, options) -> dict: # photo → where its result goes
+    "Sort out what is left to be done."
+    leave_out_results(batch, read_note)
+    targets = find_targets(batch, style.name, options.out)
+    note = make_note(style, options.strength)
+    check_targets(batch, targets, note, read_note, options.overwrite, options.skip_existing)
+    return targets
+
+# %% ../nbs/25_commands.ipynb #5a5e97e3
+def _work(enhancer, batch, targets:dict, style, options):
+    "Enhance what is left of a batch and say so."
+    by_file = {name: getattr(options, name) for name in signature(_file_options).parameters}
+    def _one(photo, target):
+        return enhancer.enhance_file(photo, target, style, options.strength, options.overwrite, **by_file)
+    with Progress(len(batch.left), options.quiet) as progress, \
+         closing(work_on(batch, targets, _one, options.jobs)) as outcomes:
+        for outcome in outcomes:
+            if not options.quiet and (outcome.error is None or len(batch.photos) > 1): _tell(outcome, progress)
+            progress.step()
+
+def _tell(outcome, progress):
+    photo, target, seconds, remarks, error = outcome
+    progress.say(f"{photo}: not done" if error else f"{photo} -> {target}  {seconds:.2f} s")
+    for remark in remarks: progress.say(f"{photo}: {remark}", file=sys.stderr)
+
+# %% ../nbs/25_commands.ipynb #f2c5bdd1
+def _end(errors:list[str], some_done:bool):
+    "End a command: exit code 0 if nothing went wrong, 1 if something, 2 if everything did."
+    if not errors: return
+    say(f"{len(errors)} could not be done:", file=sys.stderr)
+    for error in errors: say("  " + error, file=sys.stderr)
+    raise SystemExit(1 if some_done else 2)
+
+def _finish(batch, errors:list[str], quiet:bool=False):
+    "The end of a command that worked on a batch; `errors` are those of preferred photos."
+    sentences = errors + batch.sentences()
+    if len(batch.photos) == len(sentences) == 1 and batch.failed: raise PieNetError(sentences[0])
+    if batch.skipped and not quiet: say(summary(batch), file=sys.stderr)
+    _end(sentences, batch.done or any(why.startswith("done before") for why in batch.skipped.values()))
+
+# %% ../nbs/25_commands.ipynb #d16f71ef
+@contextmanager
+def _reported(batch, style, options):
+    "A block in which photos are done, with a report if one is wanted."
+    def _write():
+        if not options.report: return
+        make_folder(Path(options.report).parent)
+        write_report(batch, options.report, style=style.name, strength=options.strength, model=style.model_id)
+    _write()
+    try: yield
+    finally: _write()
 
 # %% ../nbs/25_commands.ipynb #c6c5b97c
 @command
+@delegates(_folder_options)
 def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", str, nargs="*"),
                    style:str=None,       # a built-in style (pienet_styles lists them)
-                   preferred:str=None,   # or a folder of photos in your taste
+                   preferred:Param("or photos in your taste: a folder, or files", str, nargs="+")=None,
                    style_file:str=None,  # or a style that pienet_learn_style saved
-                   preset:str=None,      # or a Lightroom preset, .xmp (an approximation)
+                   preset:str=None,      # or a Lightroom preset, .xmp or .lrtemplate (an approximation)
                    strength:float=1.,    # 0 leaves a photo as it is, 1 is the style, up to 2 exaggerates
                    out:str=None,         # folder for the results (beside each photo if not given)
                    overwrite:bool=False, # replace files that exist
                    model:str=None,       # folder with a model (the packaged one if not given)
-                  ):
+                   **kwargs):
     "Enhance photos to a taste: photo.jpg becomes photo_<style>.jpg."
-    check_strength(strength); _one_taste(style, preferred, style_file, preset)
-    files, errors = _inputs(photos), []
-    enhancer = Enhancer.from_pretrained(model)
-    taste = enhancer._taste(style, preferred, style_file, preset, errors)
-    files = _without_results(files, photos, {*enhancer.styles, taste.name})
-    targets = _targets(files, taste.name, out)
-    n_done = enhancer._enhance_files(files, targets, taste, strength, overwrite, errors)
-    _finish(errors, n_done)
+    options = _checked(kwargs, strength=strength, out=out, overwrite=overwrite)
+    _one_taste(photos, style, preferred, style_file, preset)
+    batch, errors, enhancer = find_photos(photos, options.recursive), [], _load(model, strength)
+    taste = _taste(enhancer, style, preferred, style_file, preset, errors)
+    targets = _plan(batch, taste, options)
+    with _reported(batch, taste, options):
+        if not options.dry_run: _work(enhancer, batch, targets, taste, options)
+        else:
+            for photo in batch.left: say(f"{photo} -> {targets[photo]}")
+    _finish(batch, errors, options.quiet)
 
 # %% ../nbs/25_commands.ipynb #ed0d4fb3
 @command
@@ -187,18 +232,18 @@ def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files
                        model:str=None,       # folder with a model (the packaged one if not given)
                       ):
     "Learn a style from photos you like and save it."
-    target, errors = Path(out or f"{_in_file_name(name)}.safetensors"), []
+    target, errors = Path(out or f"{in_file_name(name)}.safetensors"), []
     if target.suffix.lower() != ".safetensors": raise PieNetError(f"{target} should end with .safetensors; rename it.")
     if bool(before) != bool(after): raise PieNetError("Pairs need both folders; give --before and --after.")
     check_free(target, overwrite)
-    enhancer = Enhancer.from_pretrained(model)
-    style = enhancer.learn_style(_inputs(preferred), disliked, name, errors)
+    enhancer, (found, _) = _load(model), _liked(preferred)
+    style = enhancer.learn_style(found, disliked, name, errors)
     if before: style = enhancer.refine_style(style, before, after)
     make_folder(target.parent)
     style.save(target)
-    _say(f"{name}: learnt from {style.n_photos} photos -> {target}")
-    if style.n_photos < 5: _say("More photos make a steadier style; about 20 serve well.", file=sys.stderr)
-    _finish(errors, style.n_photos)
+    say(f"{name}: learnt from {style.n_photos} photos -> {target}")
+    if style.n_photos < 5: say("More photos make a steadier style; about 20 serve well.", file=sys.stderr)
+    _end(errors, some_done=True)
 
 # %% ../nbs/25_commands.ipynb #c122ecd7
 @command
@@ -209,37 +254,61 @@ def pienet_styles(contact_sheet:str=None, # write a picture of every style to th
                  ):
     "List the built-in styles, one a line."
     if contact_sheet: check_free(Path(contact_sheet), overwrite)
-    enhancer = Enhancer.from_pretrained(model)
-    for name in enhancer.styles: _say(name)
+    enhancer = _load(model)
+    for name in enhancer.styles: say(name)
     if not contact_sheet: return
+    from pienet_nb.photos import picture_sheet, read_photo
+    from pienet_nb.writing import save_photo
     shown = read_photo(photo or _demo_photo())
     shown.thumbnail((1200, 1200))
     looks = [("photo", shown)] + [(name, enhancer.enhance(shown, name)) for name in enhancer.styles]
     save_photo(picture_sheet(looks, n_columns=4), contact_sheet)
-    _say(f"-> {contact_sheet}", file=sys.stderr)
+    say(f"-> {contact_sheet}", file=sys.stderr)
+
+# %% ../nbs/25_commands.ipynb #de50e2bd
+def _shoot_lut(enhancer, batch, style, size:int, strength:float):
+    "The mean of the photos' LUTs; None if none of them can be read."
+    from pienet_nb.looks import Lut
+    luts = {}
+    several = len(batch.left) > 1 # they may have different colour spaces
+    def _one(photo, target): luts[photo] = enhancer.lut(photo, style, size, strength, srgb=several)
+    with closing(work_on(batch, {photo: photo for photo in batch.left}, _one)) as outcomes: list(outcomes)
+    return Lut.mean(list(luts.values()), next(iter(luts.values())).name) if luts else None
+
+def _lut_file(batch, out:str|None, style_name:str) -> Path:
+    "Where a LUT goes: beside the first photo, if `out` does not say it."
+    first = next(iter(batch.left), Path())
+    name = f"{first.stem}_{in_file_name(style_name)}" if len(batch.left) == 1 else in_file_name(style_name)
+    target = Path(out or first.with_name(f"{name}.cube"))
+    if target.suffix.lower() not in (".cube", ".png", ".tif"):
+        raise PieNetError(f"{target} should end with .cube, or with .png or .tif for a HaldCLUT; rename it.")
+    return target
+def _save_lut(lut, target:Path, batch):
+    make_folder(target.parent)
+    lut.save(target, colour_space=lut.name.partition(" for ")[2] or "sRGB")
+    what = f"{len(batch.done)} photos" if len(batch.done) > 1 else next(iter(batch.done))
+    say(f"{what} in {lut.name} -> {target}")
 
 # %% ../nbs/25_commands.ipynb #963927a4
 @command
-def pienet_export_lut(photo:str,            # the photo whose colours are mapped
+def pienet_export_lut(photos:Param("the photo whose colours are mapped, or those of a shoot", str, nargs="*"),
                       style:str=None,       # a built-in style (pienet_styles lists them)
-                      preferred:str=None,   # or a folder of photos in your taste
+                      preferred:Param("or photos in your taste: a folder, or files", str, nargs="+")=None,
                       style_file:str=None,  # or a style that pienet_learn_style saved
-                      preset:str=None,      # or a Lightroom preset, .xmp (an approximation)
+                      preset:str=None,      # or a Lightroom preset, .xmp or .lrtemplate (an approximation)
                       strength:float=1.,    # 0 leaves the photo as it is, 1 is the style, up to 2 exaggerates
                       size:int=33,          # points per axis, 2 to 65
-                      out:str=None,         # file to write (<photo>_<style>.cube beside the photo if not given)
+                      out:str=None,         # <photo>_<style>.cube if not given; .png and .tif make a HaldCLUT
                       overwrite:bool=False, # replace the file if it exists
                       model:str=None,       # folder with a model (the packaged one if not given)
                      ):
-    "Save what a style does to a photo as a .cube LUT for other programs."
-    check_strength(strength); _one_taste(style, preferred, style_file, preset)
-    enhancer, errors = Enhancer.from_pretrained(model), []
-    taste = enhancer._taste(style, preferred, style_file, preset, errors)
-    target = Path(out or Path(photo).with_name(f"{Path(photo).stem}_{_in_file_name(taste.name)}.cube"))
-    if target.suffix.lower() != ".cube": raise PieNetError(f"{target} should end with .cube; rename it.")
+    "Save what a style does to a photo, or on average to the photos of a shoot, as a LUT for other programs."
+    _one_taste(photos, style, preferred, style_file, preset)
+    batch, enhancer, errors = find_photos(photos), _load(model, strength), []
+    leave_out_results(batch, read_note)
+    taste = _taste(enhancer, style, preferred, style_file, preset, errors)
+    target = _lut_file(batch, out, taste.name)
     check_free(target, overwrite)
-    lut = enhancer.lut(photo, taste, size, strength)
-    make_folder(target.parent)
-    lut.save(target)
-    _say(f"{photo} in {taste.name} -> {target}")
-    _finish(errors, 1)
+    lut = _shoot_lut(enhancer, batch, taste, size, strength)
+    if lut: _save_lut(lut, target, batch)
+    _finish(batch, errors)

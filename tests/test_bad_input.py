@@ -297,8 +297,8 @@ def test_learn_style_options(run, model, photo, tmp_path):
 def test_export_lut_options(run, model, photo, tmp_path):
     for size in 1, 0, -3, 1000:
         assert refused(run(pienet_export_lut, photo, "--style", "vivid", f"--size={size}", "--model", model), "size")
-    picture_file = run(pienet_export_lut, photo, "--style", "vivid", "--out", tmp_path/"a.png", "--model", model)
-    assert refused(picture_file, ".cube")
+    picture_file = run(pienet_export_lut, photo, "--style", "vivid", "--out", tmp_path/"a.jpg", "--model", model)
+    assert refused(picture_file, ".cube", "HaldCLUT")
     assert refused(run(pienet_export_lut, tmp_path/"missing.jpg", "--style", "vivid", "--model", model), "missing.jpg")
     there = photo.with_name("photo_vivid.cube"); there.write_text("older")
     assert refused(run(pienet_export_lut, photo, "--style", "vivid", "--model", model), "--overwrite")

@@ -1,5 +1,5 @@
 """The photographer's commands: what they write, what they keep, what they print, and how they end."""
-import io, subprocess, sys
+import io, json, os, signal, struct, subprocess, sys, zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
-import pienet_nb
+import pienet_nb.enhance
 from pienet_nb.photos import sample_photos
 from pienet_nb.enhance import Enhancer, enhance
 from pienet_nb.preference import Style
@@ -211,6 +211,135 @@ def test_only_built_in_styles_are_shown(model):
     everything = random_model(); del everything.config["built_in"]
     assert "only in training" in Enhancer(everything).styles
 
+# ---- folders
+
+def folder_of(tmp_path, *names):
+    "A folder of small photos that differ."
+    for i, name in enumerate(names):
+        path = tmp_path/"card"/name
+        path.parent.mkdir(parents=True, exist_ok=True); picture(seed=i).save(path, quality=95)
+    return tmp_path/"card"
+
+def found(folder): return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+@pytest.fixture
+def vivid(run, model):
+    "Enhance with the style vivid."
+    return lambda *argv: run(pienet_enhance, *argv, "--style", "vivid", "--model", model)
+
+def test_subfolders_and_what_is_no_photo(vivid, tmp_path):
+    card = folder_of(tmp_path, "a.jpg", "day 2/a.jpg", "day 2/deep/b.jpg", "a.png/inside.jpg")
+    for name in "._a.jpg", ".hidden.jpg", "film.mov", ".trash/old.jpg":
+        (card/name).parent.mkdir(exist_ok=True); (card/name).write_bytes(b"no photo")
+    if hasattr(os, "mkfifo"): os.mkfifo(card/"pipe.jpg")
+    code, out, err = vivid(card, "--out", tmp_path/"flat")
+    assert code == 0 and found(tmp_path/"flat") == ["a_vivid.jpg"]
+    assert "1 done" in err and "hidden file: 3" in err and "unknown kind: 1" in err and "subfolder: 2" in err
+    assert vivid(card, "--out", tmp_path/"deep", "--recursive")[0] == 0
+    below = ["a.png/inside_vivid.jpg", "a_vivid.jpg", "day 2/a_vivid.jpg", "day 2/deep/b_vivid.jpg"]
+    assert found(tmp_path/"deep") == below
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_devices_are_refused(vivid, tmp_path):
+    os.mkfifo(tmp_path/"pipe.jpg")
+    for path in tmp_path/"pipe.jpg", "/dev/zero":
+        code, _, err = vivid(path)
+        assert code == 2 and str(path) in err and err.count("\n") == 1
+
+def test_going_on_where_a_run_stopped(vivid, tmp_path):
+    card = folder_of(tmp_path, "a.jpg", "b.png", "c.webp", "d.tif")
+    assert vivid(card/"a.jpg", card/"b.png")[0] == 0
+    (card/".pienet-123-0.jpg").write_bytes(b"half a photo")  # what a killed run leaves
+    first = (card/"a_vivid.jpg").read_bytes()
+    code, out, err = vivid(card, "--skip_existing")
+    assert code == 0 and out.count(" -> ") == 2 and "done before: 2" in err and "earlier result: 2" in err
+    for _ in range(2): assert vivid(card, "--skip_existing")[0] == 0
+    assert (card/"a_vivid.jpg").read_bytes() == first and len(found(card)) == 9
+
+def test_a_result_is_known_under_any_name_and_a_users_file_is_not(vivid, tmp_path):
+    card = folder_of(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    assert vivid(card/"a.jpg")[0] == 0
+    (card/"a_vivid.jpg").rename(card/"the best.jpg")            # ours, renamed
+    (card/"b.jpg").rename(card/"c_vivid.jpg")                   # the user's own, called like a result
+    code, out, err = vivid(card, "--skip_existing")
+    assert code == 1 and "earlier result: 1" in err and "c_vivid.jpg is there already;" in err  # said, not skipped
+    assert found(card) == ["a.jpg", "a_vivid.jpg", "c.jpg", "c_vivid.jpg", "c_vivid_vivid.jpg", "the best.jpg"]
+
+def test_another_strength_or_style_is_not_the_same_result(run, vivid, model, tmp_path):
+    card = folder_of(tmp_path, "a.jpg")
+    assert vivid(card, "--strength", 0.5)[0] == 0
+    code, _, err = vivid(card, "--skip_existing")
+    assert code == 2 and "a_vivid.jpg is there already (vivid at strength 0.5)" in err
+    assert vivid(card, "--skip_existing", "--overwrite")[0] == 0
+    assert vivid(card, "--skip_existing")[0] == 0
+    assert run(pienet_enhance, card, "--style", "warm-film", "--model", model)[0] == 0
+    assert found(card) == ["a.jpg", "a_vivid.jpg", "a_warm-film.jpg"]
+
+def test_rehearsal_and_report(vivid, tmp_path):
+    card = folder_of(tmp_path, "a.jpg", "b.jpg")
+    (card/"broken.jpg").write_bytes(b"half a photo"); (card/"notes.txt").write_text("x")
+    before, report = found(card), tmp_path/"new"/"report.json"
+    code, out, _ = vivid(card, "--dry_run")
+    assert code == 0 and found(card) == before and out.count(" -> ") == 3 and str(card/"a_vivid.jpg") in out
+    code, out, err = vivid(card, "--report", report, "--quiet")
+    assert code == 1 and out == "" and err.splitlines()[0] == "1 could not be done:" and len(err.splitlines()) == 2
+    said = json.loads(report.read_text())
+    assert said["done"][0] == {"photo": str(card/"a.jpg"), "result": str(card/"a_vivid.jpg")} and len(said["done"]) == 2
+    assert said["skipped"] == [{"path": str(card/"notes.txt"), "why": "unknown kind"}]
+    assert [entry["path"] for entry in said["failed"]] == [str(card/"broken.jpg")]
+    assert "broken.jpg" in said["failed"][0]["why"]
+    code, _, err = vivid(card, "--report", card/"a.jpg")
+    assert code == 2 and "should end with .json" in err
+
+ERRORS = [ValueError("two\nlines"), struct.error("unpack"), MemoryError(), RecursionError("too deep"), KeyError(0x8769),
+          ZeroDivisionError(), AttributeError("'NoneType' object"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+          OverflowError(), IndexError(), AssertionError(), SyntaxError("not a TIFF"), RuntimeError("C++"), EOFError(),
+          zlib.error("-3"), OSError(5, "Input/output error"), Image.DecompressionBombError("bomb"), StopIteration(),
+          NotImplementedError(), TypeError(), BufferError(), Exception("a library's own")]
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_any_error_is_that_of_one_photo(vivid, tmp_path, monkeypatch, jobs):
+    card = folder_of(tmp_path, "first.jpg", *[f"p{i:02}.jpg" for i in range(len(ERRORS))], "x last.jpg")
+    inner = pienet_nb.enhance.Enhancer.enhance_file
+    def enhance_file(self, photo, *args, **kwargs):
+        if Path(photo).stem[0] == "p": raise ERRORS[int(Path(photo).stem[1:])]
+        return inner(self, photo, *args, **kwargs)
+    monkeypatch.setattr(pienet_nb.enhance.Enhancer, "enhance_file", enhance_file)
+    code, out, err = vivid(card, "--jobs", jobs, "--out", tmp_path/"out")
+    assert code == 1 and found(tmp_path/"out") == ["first_vivid.jpg", "x last_vivid.jpg"] and "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.startswith("  ")]
+    assert len(lines) == len(ERRORS) and f"{len(ERRORS)} could not be done:" in err
+    for i, error in enumerate(ERRORS): assert f"p{i:02}.jpg" in lines[i] and type(error).__name__ in lines[i]
+
+def test_long_names(run, vivid, model, photo, tmp_path):
+    for stem in "n"*250, "ü"*120: photo.with_name(f"{stem}.jpg").write_bytes(photo.read_bytes())
+    assert vivid(photo.parent)[0] == 0 and len(found(photo.parent)) == 6
+    saved = tmp_path/"s.safetensors"
+    assert run(pienet_learn_style, photo, "--name", "x"*300, "--out", saved, "--model", model)[0] == 0
+    assert run(pienet_enhance, photo, "--style_file", saved, "--model", model)[0] == 0
+    code, _, err = vivid(photo, "--out", tmp_path/("n"*300 + ".jpg"))
+    assert code == 2 and err.count("\n") == 1 and "shorter name" in err
+
+def test_out_of_a_kind_that_cannot_be_written(vivid, photo, tmp_path):
+    for name in "x.gif", "x.jxl":
+        code, _, err = vivid(photo, "--out", tmp_path/name)
+        assert code == 2 and name in err and not (tmp_path/name).exists()
+
+def test_preferred_as_several_files(run, model, photo, tmp_path):
+    liked = [photo.with_name(f"liked{i}.png") for i in range(3)]
+    for i, path in enumerate(liked): picture(seed=i).save(path)
+    for out, named in ("a", liked), ("b", [photo.with_name("liked*.png")]):
+        assert run(pienet_enhance, photo, "--preferred", *named, "--out", tmp_path/out, "--model", model)[0] == 0
+    assert (tmp_path/"a"/"photo_mine.jpg").read_bytes() == (tmp_path/"b"/"photo_mine.jpg").read_bytes()
+    code, _, err = run(pienet_enhance, "--preferred", *liked, photo, "--model", model)
+    assert code == 2 and "before --preferred" in err
+
+def test_options_out_of_range(vivid, photo):
+    for options in ("--quality", 0), ("--quality", 101), ("--bits", 12), ("--jobs", 0), ("--report", "x.txt"):
+        code, _, err = vivid(photo, *options)
+        assert code == 2 and err.count("\n") == 1
+    assert found(photo.parent) == ["photo.jpg"]
+
 # ---- in processes of their own
 
 def test_program(tmp_path, model, photo):
@@ -230,3 +359,44 @@ def test_packaged_model_in_a_fresh_process(tmp_path, photo):
     assert len(names) == 10
     done = as_program(tmp_path, "pienet_enhance", photo, "--style", names[0])
     assert done.returncode == 0, done.stderr
+
+def start(tmp_path, name, *argv, **options):
+    "Begin a command as its console script does."
+    script = tmp_path/f"{name}.py"
+    script.write_text(PROGRAM.format(name))
+    env = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
+    return subprocess.Popen([sys.executable, script, *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, env=env, **options)
+
+def test_help_and_version_need_no_torch(tmp_path):
+    code = "import sys; from pienet_nb.commands import pienet_enhance; assert 'torch' not in sys.modules"
+    root = Path(pienet_nb.__file__).parent.parent
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+    program = start(tmp_path, "pienet_enhance", "--version")
+    assert program.communicate()[0] == f"pienet_nb {pienet_nb.__version__}\n" and program.returncode == 0
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
+def test_stopped_run_goes_on(vivid, model, tmp_path, how):
+    card = folder_of(tmp_path, *[f"{i:03}.jpg" for i in range(150)])
+    large = card/"000.jpg"; picture(1500, 1000).save(large)
+    options = "--style", "vivid", "--model", model, "--jobs", 2, "--report", tmp_path/"report.json"
+    program = start(tmp_path, "pienet_enhance", card, *options)
+    for _ in range(5): program.stdout.readline()
+    program.send_signal(getattr(signal, how))
+    _, err = program.communicate()
+    assert "Traceback" not in err and program.returncode == (130 if how == "SIGINT" else -9)
+    n_done = len(list(card.glob("*_vivid.jpg")))
+    assert 5 <= n_done < 150
+    if how == "SIGINT":
+        report = json.loads((tmp_path/"report.json").read_text())
+        assert err.endswith("pienet_enhance: stopped\n") and not list(card.glob(".*"))
+        assert len(report["left"]) >= 150 - n_done
+    for path in sorted(card.glob("???.jpg"))[20:]: path.unlink()  # enough to see that it goes on
+    assert vivid(card, "--skip_existing")[0] == 0
+    assert all((card/f"{i:03}_vivid.jpg").exists() for i in range(20)) and not list(card.glob("*_vivid_vivid*"))
+
+def test_head_ends_quietly(tmp_path, model):
+    program = start(tmp_path, "pienet_styles", "--model", model)
+    program.stdout.close()
+    assert (program.wait(), program.stderr.read()) == (141, "")
