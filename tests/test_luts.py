@@ -1,6 +1,5 @@
 "Real LUT files of other people's making, what other programs make of ours, and files that nobody meant well with."
-import shutil, subprocess, sys
-from pathlib import Path
+import runpy, shutil, subprocess, sys
 
 import numpy as np
 import pytest
@@ -133,7 +132,8 @@ def test_image_magick_identity_is_ours(tmp_path):
         assert np.allclose(Lut.read(path).table, Lut.identity(36).table, atol=1.01/steps) # it rounds down
 
 HARD = {"bom": 9, "comments": 9, "cr": 9, "crlf": 9, "domain_0_2": 65, "domain_255": 65, "domain_neg": 65,
-        "eof_z": 9, "inline_comment": 9, "ints": 2, "lower": 9, "oned": 65, "plain": 9, "resolve_range": 9, "shaper3d": 65, "size_after": 9, "tabs": 9,
+        "eof_z": 9, "inline_comment": 9, "ints": 2, "lower": 9, "oned": 65, "plain": 9, "resolve_range": 9,
+        "shaper3d": 65, "size_after": 9, "tabs": 9,
         "title_numbers": 9, "unknown_keyword": 9, "utf16": 9, "values_over": 9,
         "comma": "text among", "dexp": "text among", "domain_empty": "empty domain", "empty": "no line LUT_3D_SIZE",
         "html": "no line LUT_3D_SIZE", "inf": "infinite", "long": "730 rows", "look_2perline": "missing",
@@ -160,3 +160,14 @@ def test_hard_hald_files(shared_data):
     shaped, curve = Lut.read(folder/"shaper3d.cube", 129).table, Lut.read(folder/"oned.cube", 129).table
     expected = Lut.read(folder/"plain.cube")(curve.reshape(1, 129, -1, 3).permute(0, 3, 1, 2))
     assert (shaped - expected.permute(0, 2, 3, 1).reshape(shaped.shape)).abs().max() < 1e-5
+
+def test_mutated_luts_are_read_or_refused(root, tmp_path):
+    "A few of the cases of tools/fuzz_luts.py, which says how to run many."
+    fuzz, outcomes = runpy.run_path(str(root/"tools"/"fuzz_luts.py")), set()
+    files = [file for file in fuzz["seeds"](tmp_path) if file[0] not in (".xmp", ".lrtemplate")]
+    for number in range(200):
+        suffix, content = fuzz["case"](number, 7, files)
+        path = tmp_path/f"case{suffix}"
+        path.write_bytes(content)
+        outcomes.add(fuzz["tried"](path))
+    assert outcomes == {"read", "refused"}

@@ -1,4 +1,6 @@
 """Lightroom presets: real ones, and a preset as the taste of a command."""
+import runpy
+
 import pytest
 import torch
 
@@ -92,8 +94,8 @@ def test_an_lrtemplate_is_a_taste(run, model, photo, tmp_path):
 
 def test_lua_is_not_run(tmp_path):
     path, written = tmp_path/"evil.lrtemplate", tmp_path/"written"
-    for text in (f's = {{ a = os.execute("touch {written}") }}', f'os.execute("touch {written}")',
-                 "s = " + "{"*1_000_000, f's = {{ value = {{ settings = {{ A = (function() io.open("{written}", "w") end)() }} }} }}'):
+    calls = f'os.execute("touch {written}")', f'(function() io.open("{written}", "w") end)()'
+    for text in (*calls, *(f"s = {{ value = {{ settings = {{ A = {call} }} }} }}" for call in calls), "s = " + "{"*1_000_000):
         path.write_text(text)
         with pytest.raises(PieNetError, match="no preset"): DevelopPreset.read(path)
     assert not written.exists()
@@ -115,3 +117,14 @@ def test_a_preset_that_expands_without_end_is_refused(tmp_path):
 def test_missing_preset(run, model, photo, tmp_path):
     code, _, err = run(pienet_enhance, photo, "--preset", tmp_path/"none.xmp", "--model", model)
     assert code == 2 and "none.xmp" in err
+
+def test_mutated_presets_are_read_or_refused(root, tmp_path):
+    "A few of the cases of tools/fuzz_luts.py, which says how to run many."
+    fuzz, outcomes = runpy.run_path(str(root/"tools"/"fuzz_luts.py")), set()
+    files = [file for file in fuzz["seeds"](tmp_path) if file[0] in (".xmp", ".lrtemplate")]
+    for number in range(200):
+        suffix, content = fuzz["case"](number, 7, files)
+        path = tmp_path/f"case{suffix}"
+        path.write_bytes(content)
+        outcomes.add(fuzz["tried"](path))
+    assert len(files) == 2 and outcomes == {"read", "refused"}
