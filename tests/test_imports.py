@@ -56,6 +56,7 @@ assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size =
     "research.tsne": "assert nearest_style(torch.eye(512)[:4].reshape(2, 2, 512)).shape == (2, 2)",
     "research.vectors": "assert guarded_mean(torch.eye(512)[:2])[0] > 0.7",
     "research.real_people": "assert last_check('a0001') in ('dev', 'last')",
+    "research.style_space": "assert domain_measure(torch.eye(512)[:4].reshape(2, 2, 512))['chance'] == 0.5",
     "research.benchmarks": "assert 'quick' in BENCHMARKS and 'unseen' in BENCHMARKS",
 }
 

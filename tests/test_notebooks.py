@@ -9,7 +9,8 @@ NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 # More than eight seconds on one core: they train, enhance many photos, or draw many pictures.
 LONG = {"02_looks", "03_classical", "10_embed", "12_triplet", "13_enhancer", "15_training", "16_preference",
         "17_fullres", "20_colour", "22_episodes", "23_enhance", "25_commands", "26_picker", "31_evaluation", "32_paper",
-        "33_ablations", "34_unseen", "35_tsne", "36_vectors", "37_real_people", "38_benchmarks", "index"}
+        "33_ablations", "34_unseen", "35_tsne", "36_vectors", "37_real_people", "38_style_space",
+        "39_benchmarks", "index"}
 
 def case(notebook):
     marks = [pytest.mark.slow] if notebook.stem in LONG else []
