@@ -6,8 +6,9 @@
 __all__ = ['pienet_demo', 'pienet_enhance', 'pienet_learn_style', 'pienet_styles', 'pienet_export_lut']
 
 # %% ../nbs/25_commands.ipynb #084288be
-import os, shutil, sys, time
-from contextlib import closing, contextmanager
+import io, os, shutil, sys, time
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +19,8 @@ from fastcore.script import Param
 from .core import PieNetError, check_free, command, make_folder
 from .photos import sample_photos
 from .metadata import make_note, read_note
-from .folder import (Progress, check_report, check_targets, find_photos, find_targets, in_file_name,
-                              leave_out_results, say, summary, work_on, write_report)
+from .folder import (Batch, Progress, check_report, check_targets, find_photos, find_targets,
+                              in_file_name, leave_out_results, say, summary, work_on, write_report)
 
 # %% ../nbs/25_commands.ipynb #ba9d82b9
 def _draw_demo(looks:list, favourites:list[Path], target:Path):
@@ -110,7 +111,7 @@ def _taste_of_preset(enhancer, path):
     say(f"{preset.name}: {share:.0%} of the preset's settings are honoured{left_out}", file=sys.stderr)
     return enhancer.style_of_preset(preset)
 
-# %% ../nbs/25_commands.ipynb #0f26e897
+# %% ../nbs/25_commands.ipynb #8d46aeb4
 def _file_options(quality:int=None,      # of JPEG, WebP, AVIF and HEIC files, 1 to 100 (95; AVIF 85, HEIC 90)
                   bits:int=None,         # 8 or 16 bits a channel (those of the photo, where the file can hold them)
                   srgb:bool=False,       # convert every result to sRGB (else a photo keeps its colour space)
@@ -151,12 +152,39 @@ def _plan(batch, style, options) -> dict: # photo → where its result goes
     check_targets(batch, targets, note, read_note, options.overwrite, options.skip_existing)
     return targets
 
-# %% ../nbs/25_commands.ipynb #5a5e97e3
+# %% ../nbs/25_commands.ipynb #1fff802b
+def _time_taken(path) -> float|None: # in seconds
+    "What the camera's clock said, if the photo tells."
+    from pienet_nb.photos import EXIF_DIRECTORY, first_directory, open_file, read_directory, tag_numbers
+    file = io.BytesIO(open_file(path).data.exif)
+    first, order = first_directory(file)
+    for place in tag_numbers(first, EXIF_DIRECTORY, order):
+        text = read_directory(file, place, order).get(0x9003, (0, 0, b""))[2].decode("ascii", "replace")
+        with suppress(ValueError): return datetime.strptime(text[:19] + "Z", "%Y:%m:%d %H:%M:%S%z").timestamp()
+
+def _shared_luts(enhancer, batch, style, options) -> dict: # photo → LUT; photos that cannot be read are not there
+    "One LUT for each group of photos that are alike."
+    from pienet_nb.core import to_tensor
+    from pienet_nb.photos import read_photo
+    from pienet_nb.fullres import consistent_luts, group_photos
+    squares, times, all_of_them = {}, {}, Batch(dict.fromkeys(batch.left))
+    def _look(photo, target):
+        squares[photo], times[photo] = to_tensor(read_photo(photo, enhancer.model.image_size)), _time_taken(photo)
+    with closing(work_on(all_of_them, {photo: photo for photo in batch.left}, _look, options.jobs)) as seen: list(seen)
+    photos = list(all_of_them.done)
+    groups = group_photos([squares[photo] for photo in photos], [times[photo] for photo in photos])
+    answers = (enhancer.model.lut(squares[photo], style.vector, strength=options.strength)[0] for photo in photos)
+    luts = consistent_luts(answers, groups)
+    return {photo: luts[group] for photo, group in zip(photos, groups)}
+
+# %% ../nbs/25_commands.ipynb #4dd19c1c
 def _work(enhancer, batch, targets:dict, style, options):
     "Enhance what is left of a batch and say so."
     by_file = {name: getattr(options, name) for name in signature(_file_options).parameters}
+    luts = _shared_luts(enhancer, batch, style, options) if options.consistent and options.strength else {}
     def _one(photo, target):
-        return enhancer.enhance_file(photo, target, style, options.strength, options.overwrite, **by_file)
+        return enhancer.enhance_file(photo, target, style, options.strength, options.overwrite,
+                                     lut=luts.get(photo), **by_file)
     with Progress(len(batch.left), options.quiet) as progress, \
          closing(work_on(batch, targets, _one, options.jobs)) as outcomes:
         for outcome in outcomes:
@@ -183,7 +211,7 @@ def _finish(batch, errors:list[str], quiet:bool=False):
     if batch.skipped and not quiet: say(summary(batch), file=sys.stderr)
     _end(sentences, batch.done or any(why.startswith("done before") for why in batch.skipped.values()))
 
-# %% ../nbs/25_commands.ipynb #d16f71ef
+# %% ../nbs/25_commands.ipynb #8f4e2ddb
 @contextmanager
 def _reported(batch, style, options):
     "A block in which photos are done, with a report if one is wanted."
@@ -265,7 +293,7 @@ def pienet_styles(contact_sheet:str=None, # write a picture of every style to th
     save_photo(picture_sheet(looks, n_columns=4), contact_sheet)
     say(f"-> {contact_sheet}", file=sys.stderr)
 
-# %% ../nbs/25_commands.ipynb #de50e2bd
+# %% ../nbs/25_commands.ipynb #5a9a9cba
 def _shoot_lut(enhancer, batch, style, size:int, strength:float):
     "The mean of the photos' LUTs; None if none of them can be read."
     from pienet_nb.looks import Lut
