@@ -68,7 +68,7 @@ def disliked_points(embed:nn.Module, # `StyleEmbedding`
         raise PieNetError("No disliked photo was given; choose some, or learn from preferred photos alone.")
     return embed_photos(embed, disliked)
 
-# %% ../nbs/16_preference.ipynb #aa66a61c
+# %% ../nbs/16_preference.ipynb #c0161b2c
 @dataclass(frozen=True)
 class StylePlace:
     "Where a style lies among the known ones."
@@ -98,7 +98,7 @@ def style_spread(points:Tensor,  # embeddings of preferred photos, (n,512), n of
     one, other = (torch.stack([mean_vector(points[half[k]]) for half in halves]) for k in range(2))
     return style_distance(one, other).mean().item()
 
-# %% ../nbs/16_preference.ipynb #0637b615
+# %% ../nbs/16_preference.ipynb #99962578
 STEADY, UNSTEADY = 0.3, 0.55 # distance between halves, as a share of the usual one between two known styles
 N_HALVES = 4                 # photos that are needed to speak of halves
 
@@ -294,7 +294,7 @@ def refine_by_likes(near:Tensor,      # embeddings of preferred photos, (n,512)
     return guarded_search(mean_vector(near), likes_loss(near, far, margin), len(near), _distances,
                           items="preferred photos", **search)
 
-# %% ../nbs/16_preference.ipynb #2f96d65e
+# %% ../nbs/16_preference.ipynb #cb8f90fe
 @torch.inference_mode()
 def edit_change(enhancer:nn.Module, # of the vectors' model
                 photos:Tensor,      # sRGB in [0,1], (n,3,s,s)
