@@ -408,7 +408,7 @@ def _on_table(table:Tensor, colours:Tensor, domain:Tensor) -> Tensor:
     return _interpolate(table, places.flatten(0, 1).permute(2, 0, 1)[None])[0].permute(1, 2, 0).reshape(colours.shape)
 
 # %% ../nbs/02_looks.ipynb #0a8acced
-OCIO_SUFFIXES = ".3dl .clf .csp .ctf .cub .itx .look .lut .m3d .mga .spi1d .spi3d .vf".split()
+OCIO_SUFFIXES = ".3dl .clf .csp .ctf .cub .itx .lut .spi1d .spi3d".split()
 
 def _read_by_ocio(path:Path,
                   size:int,  # steps a side where it has to be sampled
