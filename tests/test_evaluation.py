@@ -10,6 +10,7 @@ from pienet_nb.enhancer import PieModel
 from pienet_nb.research.evaluation import CONDITIONS, RESULTS, RIVALS, evaluate_folders
 from pienet_nb.metrics import METRICS
 from pienet_nb.research.benchmarks import pienet_evaluate
+from pienet_nb.research.real_people import apart_from
 from pienet_nb.looks import Lut, built_in_looks
 from pienet_nb.training import split_looks
 from tiny_model import random_model, run  # noqa: F401 (fixture)
@@ -76,6 +77,10 @@ def test_runs_without_folders_as_a_program(folders, tmp_path):
     (["--benchmark", "users"], "--photos FOLDER"),
     (["--benchmark", "grid"], "pienet_train --users"),
     (["--benchmark", "losses"], "--run FOLDER"),
+    (["--benchmark", "people"], "--data FOLDER"),
+    (["--benchmark", "people", "--data", "nowhere"], "no photos of real people"),
+    (["--benchmark", "specialist"], "--photos FOLDER"),
+    (["--benchmark", "domains"], "--photos FOLDER"),
     (["--quick", "--n_queries", 0], "1 or more"),
     (["--quick", "--model", "nowhere"], "no complete model"),
 ])
@@ -108,3 +113,30 @@ def test_real_luts_and_photos(shared_data, tmp_path, run):
     assert (code, err) == (0, "")
     results = json.loads((tmp_path/"quick.json").read_text())
     assert (results["n_photos"], results["n_looks"], results["n_preferred"], results["n_queries"]) == (33, 6, 20, 3)
+
+def test_real_people_are_never_shown_what_is_asked(shared_data, tmp_path, run):
+    for part in "fivek/pairs_ac", "people/p05", "people/p14", "retouched":
+        (tmp_path/"data"/part).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/"data"/part).symlink_to(shared_data/part, target_is_directory=True)
+    model = random_model()
+    model.config["image_size"] = 32
+    model.save(tmp_path/"model")
+    code, out, err = run(pienet_evaluate, "--benchmark", "people", "--model", tmp_path/"model", "--data",
+                         tmp_path/"data", "--n_draws", 1, "--out", tmp_path/"people.json")
+    assert (code, err) == (0, "")
+    results = json.loads((tmp_path/"people.json").read_text())
+    assert results["missing"] == ["fivek/pairs", "fivek/pairs_100"] and "| fivek/pairs_100 |" in out
+    sets = {photo["set"] for photo in results["photos"]}
+    assert sets == {"expert A, pairs_ac", "expert C, pairs_ac", "photographers, mild", "photographers, undeveloped",
+                    "retouched"}
+    assert all(0 < photo["scores"]["own vector"]["psnr"] < 100 for photo in results["photos"])
+    assert str(tmp_path) not in json.dumps(results)
+
+def test_expert_c_is_in_two_folders(shared_data):
+    fivek = shared_data/"fivek"
+    asked = photo_files(fivek/"pairs"/"expert_c")
+    liked = apart_from(photo_files(fivek/"expert_c_256"), asked)
+    names = {path.stem[:5] for path in liked}
+    assert not names & {"a3203", "a3232"} and 140 <= len(liked) <= 148
+    unnamed = apart_from(photo_files(fivek/"expert_c_256"), photo_files(fivek/"pairs_100"/"expert_c"))
+    assert 130 <= len(unnamed) <= 150
