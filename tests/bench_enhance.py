@@ -1,9 +1,9 @@
 """Speed and memory of the photographer's path, in ratios measured in one run. By hand: python tests/bench_enhance.py
 
-Nothing here is a test: times depend on the machine. The aims are those of the project: 12 megapixels from file to file
-in at most 3 times the time of decoding and encoding alone, below 1.2 GB; a style from 20 such photos in less than 6 s.
+Nothing here is a test: times depend on the machine and on what else it does, so the two sides of a ratio are measured by turns.
+--write puts the table into nbs/results/speed.json, which 23_enhance shows.
 """
-import argparse, subprocess, sys, tempfile, time
+import argparse, json, os, subprocess, sys, tempfile, time
 from pathlib import Path
 from statistics import median
 
@@ -29,69 +29,126 @@ def make_photos(folder, n):
         picture.save(folder/f"photo{i:02}.jpg", quality=92)
     return sorted(folder.glob("photo*.jpg"))
 
-def seconds(func, n):
-    "Median time of `n` runs after one that does not count."
-    times = []
+def by_turns(n, *funcs):
+    "Median seconds of each function, called by turns; the first round does not count."
+    times = [[] for _ in funcs]
     for _ in range(n + 1):
-        start = time.perf_counter(); func(); times.append(time.perf_counter() - start)
-    return median(times[1:])
+        for func, found in zip(funcs, times):
+            start = time.perf_counter(); func(); found.append(time.perf_counter() - start)
+    return [median(found[1:]) for found in times]
 
-def bench_file_to_file(enhancer, photos, folder, n):
+def resave(photo, target, **options):
+    "What Pillow needs to read a photo and save it again."
     from PIL import Image
-    from PIL.JpegImagePlugin import get_sampling
-    from pienet_nb.photos import JPEG_QUALITY, open_photo, read_photo, save_photo
-    target, name, total = folder/"result.jpg", next(iter(enhancer.styles)), [0., 0.]
+    from PIL.JpegImagePlugin import JpegImageFile, get_sampling
+    with Image.open(photo) as picture:
+        if isinstance(picture, JpegImageFile) and target.suffix == ".jpg":
+            options |= {"quality": 95, "subsampling": get_sampling(picture)}
+        picture.save(target, **options)
+
+def bench_files(enhancer, photos, folder, n):
+    "From file to file against Pillow's decoding and encoding of the same file into the same kind."
+    name, rows = next(iter(enhancer.styles)), {}
+    for photo, suffix, options in photos:
+        ours, theirs = folder/f"ours{suffix}", folder/f"theirs{suffix}"
+        base, whole = by_turns(n, lambda: resave(photo, theirs, **options),
+                               lambda: enhancer.enhance_file(photo, ours, name, overwrite=True))
+        rows[f"{photo.stem} to {suffix}"] = whole/base
+        sizes = ours.stat().st_size/theirs.stat().st_size
+        print(f"{photo.stem:<24}{suffix:>6}: Pillow {base:6.3f} s, enhanced {whole:6.3f} s, "
+              f"{whole/base:.2f} times, file {sizes:.2f} times")
+    return rows
+
+def bench_parts(enhancer, photo, n):
+    "Where the time goes."
+    from pienet_nb.enhance import _decode_at_once
+    from pienet_nb.photos import open_file, read_photo
+    from pienet_nb.writing import encoded_jpeg
+    style, opened = next(iter(enhancer.styles.values())), open_file(photo)
+    pixels, side = _decode_at_once(opened), enhancer.model.image_size
+    lut, _ = enhancer.edit(opened, style)
+    parts = {"open": lambda: open_file(photo), "square": lambda: read_photo(opened, side),
+             "square and network": lambda: enhancer.edit(opened, style), "decode": lambda: _decode_at_once(opened),
+             "LUT": lambda: lut.apply_pixels(pixels, out=pixels),
+             "encode": lambda: encoded_jpeg(pixels, 95, opened.data.sampling)}
+    seconds = dict(zip(parts, by_turns(n, *parts.values())))
+    print("parts of", photo.stem, {name: round(value, 3) for name, value in seconds.items()})
+    return seconds
+
+def bench_peer(enhancer, photo, n):
+    "Pixels of one photo, network and all, against an image-adaptive 3D LUT by grid_sample (its pixels alone)."
+    import torch
+    from torch.nn import functional as F
+    from pienet_nb.enhance import _decode_at_once
+    from pienet_nb.photos import open_file
+    opened, style = open_file(photo), next(iter(enhancer.styles.values()))
+    pixels, (lut, _) = _decode_at_once(opened), enhancer.edit(opened, style)
+    def ours(): enhancer.edit(opened, style)[0].apply_pixels(pixels)
+    def peer():
+        image = torch.from_numpy(pixels).float().div_(255)
+        volume = lut.table.permute(3, 0, 1, 2)[None]
+        result = F.grid_sample(volume, image[None, None]*2 - 1, align_corners=True, padding_mode="border")
+        result.mul_(255).byte()
+    seconds = by_turns(n, ours, peer)
+    print(f"pixels: ours with the network {seconds[0]:.3f} s, grid_sample {seconds[1]:.3f} s")
+    return seconds[0]/seconds[1]
+
+def bench_start(model, photo, folder, n):
+    "A fresh process from start to the first photo, against importing torch."
+    code = "from pienet_nb.commands import pienet_enhance; pienet_enhance"
+    options = f"([{str(photo)!r}], style='vivid', out={str(folder/'start.jpg')!r}, overwrite=True, model={model!r})"
+    def process(code): subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    seconds = by_turns(n, lambda: process(code + options), lambda: process("import torch"))
+    print(f"start to first photo {seconds[0]:.2f} s, import of torch alone {seconds[1]:.2f} s")
+    return seconds
+
+def bench_memory(model, folder, photos):
+    "Peak memory above what a process with the imports and the model needs, in megabytes."
+    load = f"from pienet_nb.enhance import Enhancer\nenhancer = Enhancer.from_pretrained({model!r})\n"
+    first = "enhancer.enhance_file({!r}, {!r}, next(iter(enhancer.styles)), overwrite=True)\n"
+    tiny = folder/"tiny.png"
+    resave(photos[0], tiny)
+    from PIL import Image
+    Image.open(tiny).resize((64, 48)).save(tiny)
+    _, idle = in_process(load + first.format(str(tiny), str(folder/"tiny.jpg")))
+    rows = {}
     for photo in photos:
-        def plain():
-            with Image.open(photo) as picture:
-                picture.save(target, quality=JPEG_QUALITY, subsampling=get_sampling(picture))
-        picture = read_photo(photo)
-        base, whole = seconds(plain, n), seconds(lambda: enhancer.enhance_file(photo, target, name, overwrite=True), n)
-        read = seconds(lambda: read_photo(photo), n)
-        save = seconds(lambda: save_photo(picture, target, open_photo(photo)), n)
-        total[0] += base; total[1] += whole
-        print(f"{picture.width*picture.height/1e6:5.1f} megapixels: decode and encode alone {base:.2f} s, "
-              f"enhance {whole:.2f} s (read {read:.2f}, change {whole - read - save:.2f}, write {save:.2f}), "
-              f"{whole/base:.2f} times")
-    print(f"file to file                   {total[1]/total[0]:6.2f} times (aim: 3)")
+        _, peak = in_process(load + first.format(str(photo), str(folder/f"again{photo.suffix}")))
+        with Image.open(photo) as picture: megapixels = picture.width*picture.height/1e6
+        rows[f"{megapixels:.0f} MP {photo.suffix[1:]}"] = peak - idle
+        print(f"peak memory of {megapixels:5.1f} MP {photo.suffix}: {peak - idle:6.0f} MB above {idle:.0f} MB")
+    return rows
 
-def bench_import(n):
-    "What a command has to import, against torch alone; by turns, so that other work on the machine slows both."
-    times = {"torch": [], "pienet_nb.commands": []}
-    for _ in range(n + 1):
-        for module, found in times.items():
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", f"import {module}"], check=True, cwd=ROOT)
-            found.append(time.perf_counter() - start)
-    torch_alone, ours = (median(found[1:]) for found in times.values())
-    print(f"import                         {ours/torch_alone:6.2f} times that of torch ({torch_alone:.2f} s; aim: 1.3)")
-
-def bench_memory(model, folder, photo, style):
-    "Peak memory of one photo and of learning from the photos of a folder, each in a process of its own."
-    options = f"{str(photo)!r}, {str(folder/'again.jpg')!r}, {style!r}, overwrite=True"
-    load = f"from pienet_nb.enhance import Enhancer; enhancer = Enhancer.from_pretrained({model!r})\n"
-    _, peak = in_process(load + f"enhancer.enhance_file({options})\n")
-    _, idle = in_process(load)
-    print(f"peak memory of one photo       {peak:6.0f} MB  (aim: 1200; {idle:.0f} with the model loaded)")
-    _, peak = in_process(load + f"enhancer.learn_style({str(folder/'photo*.jpg')!r})")
-    print(f"peak memory of learning        {peak:6.0f} MB")
+def enlarged(photo, size, path, **options):
+    "A photo at another size, as a file."
+    from PIL import Image
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(photo) as picture: picture.convert("RGB").resize(size).save(path, **options)
+    return path
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="folder with a model (the packaged one if not given)")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--write", action="store_true", help="write nbs/results/speed.json")
     args = parser.parse_args()
     from pienet_nb.enhance import Enhancer
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         folder = Path(folder)
         photos = make_photos(folder, 20)
-        start = time.perf_counter()
         enhancer = Enhancer.from_pretrained(args.model)
-        print(f"load the model                 {time.perf_counter() - start:6.2f} s")
-        bench_file_to_file(enhancer, sorted(CAMERA.glob("*.jpg")) or photos[:3], folder, args.runs)
-        learn = seconds(lambda: enhancer.learn_style(photos), 2)
-        print(f"learn a style from {len(photos)} photos  {learn:6.2f} s   (aim: 6)")
-        bench_memory(args.model, folder, photos[0], next(iter(enhancer.styles)))
-        bench_import(args.runs)
+        cameras = sorted(CAMERA.glob("*.jpg")) or photos[:3]
+        large = enlarged(photos[0], (6000, 4000), folder/"large24.jpg", quality=92)
+        huge = enlarged(photos[0], (11600, 8700), folder/"huge100.jpg", quality=92)
+        png, webp = (enlarged(photos[0], (6000, 4000), folder/f"large24.{s}", **o) for s, o in
+                     (("png", {"compress_level": 3}), ("webp", {"quality": 95, "method": 2})))
+        table = {"JPEG": bench_files(enhancer, [(p, ".jpg", {}) for p in cameras], folder, args.runs),
+                 "other": bench_files(enhancer, [(png, ".png", {}), (webp, ".webp", {"quality": 95})], folder, 1),
+                 "parts": bench_parts(enhancer, cameras[0], args.runs), "peer": bench_peer(enhancer, photos[0], args.runs)}
+        table["learn"], = by_turns(3, lambda: enhancer.learn_style(photos))
+        print(f"learn a style from {len(photos)} photos of 12 MP: {table['learn']:.2f} s")
+        table["start"] = bench_start(args.model, cameras[0], folder, 3)
+        table["memory"] = bench_memory(args.model, folder, [large, huge, png])
+    if args.write: (ROOT/"nbs"/"results"/"speed.json").write_text(json.dumps(table, indent=1) + "\n")
 
 if __name__ == "__main__": main()

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 import pienet_nb.commands
+import pienet_nb.writing
 from pienet_nb.core import PieNetError
 from pienet_nb.enhance import Enhancer
+from pienet_nb.photos import open_file
 from pienet_nb.commands import pienet_demo, pienet_enhance, pienet_export_lut, pienet_learn_style, pienet_styles
 from tiny_model import model, other_model, photo, picture, run  # noqa: F401 (fixtures)
 
@@ -106,7 +108,7 @@ def test_every_kind_of_photo(one, tmp_path, name):
     image, path = kinds()[name], tmp_path/name
     image.save(path)
     code, out, err = one(path)
-    assert (code, err) == (0, "")
+    assert code == 0 and (err == "" or "CMYK" in err and name.startswith("cmyk"))
     target = tmp_path/f"{path.stem}_vivid{'.jpg' if path.suffix == '.gif' else path.suffix}"
     with Image.open(target) as result:
         assert result.size == image.size
@@ -118,8 +120,9 @@ def test_sixteen_bit_colour(one, tmp_path):
     skimage_io = pytest.importorskip("skimage.io")
     pixels = np.asarray(picture()).astype(np.uint16)*257
     skimage_io.imsave(tmp_path/"deep.tif", pixels, check_contrast=False)
-    code, out, err = one(tmp_path/"deep.tif")
-    assert code == 0 or refused((code, out, err), "deep.tif")
+    assert one(tmp_path/"deep.tif")[0] == 0
+    result = open_file(tmp_path/"deep_vivid.tif")
+    assert result.bits == 16 and result.coded().numpy().shape == (40, 60, 3)
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_rotated_by_exif(one, tmp_path, orientation):
@@ -190,17 +193,17 @@ def test_many_photos_into_one_file(one, photo, tmp_path):
     assert refused(one(photo.parent, "--out", tmp_path/"one.jpg"), "one.jpg", "folder")
 
 def test_full_disk(one, photo, monkeypatch):
-    def save(self, path, *args, **kwargs):
-        Path(path).write_bytes(b"half")
+    def write(picture, path, data, quality):
+        path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setitem(pienet_nb.writing._WRITERS, "JPEG", write)
     assert refused(one(photo), "cannot be written", "No space left")
 
 def test_stopped_by_the_user(one, photo, monkeypatch):
-    def save(self, path, *args, **kwargs):
-        Path(path).write_bytes(b"half")
+    def write(picture, path, data, quality):
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
-    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setitem(pienet_nb.writing._WRITERS, "JPEG", write)
     code, out, err = one(photo)
     assert code == 130 and "Traceback" not in err and [p.name for p in photo.parent.iterdir()] == ["photo.jpg"]
 
