@@ -111,7 +111,7 @@ def _taste_of_preset(enhancer, path):
     say(f"{preset.name}: {share:.0%} of the preset's settings are honoured{left_out}", file=sys.stderr)
     return enhancer.style_of_preset(preset)
 
-# %% ../nbs/25_commands.ipynb #8d46aeb4
+# %% ../nbs/25_commands.ipynb #c7d86164
 def _file_options(quality:int=None,      # of JPEG, WebP, AVIF and HEIC files, 1 to 100 (95; AVIF 85, HEIC 90)
                   bits:int=None,         # 8 or 16 bits a channel (those of the photo, where the file can hold them)
                   srgb:bool=False,       # convert every result to sRGB (else a photo keeps its colour space)
@@ -152,7 +152,7 @@ def _plan(batch, style, options) -> dict: # photo → where its result goes
     check_targets(batch, targets, note, read_note, options.overwrite, options.skip_existing)
     return targets
 
-# %% ../nbs/25_commands.ipynb #1fff802b
+# %% ../nbs/25_commands.ipynb #6f49e2db
 def _time_taken(path) -> float|None: # in seconds
     "What the camera's clock said, if the photo tells."
     from pienet_nb.photos import EXIF_DIRECTORY, first_directory, open_file, read_directory, tag_numbers
@@ -177,7 +177,7 @@ def _shared_luts(enhancer, batch, style, options) -> dict: # photo → LUT; phot
     luts = consistent_luts(answers, groups)
     return {photo: luts[group] for photo, group in zip(photos, groups)}
 
-# %% ../nbs/25_commands.ipynb #4dd19c1c
+# %% ../nbs/25_commands.ipynb #9d15ab43
 def _work(enhancer, batch, targets:dict, style, options):
     "Enhance what is left of a batch and say so."
     by_file = {name: getattr(options, name) for name in signature(_file_options).parameters}
@@ -211,7 +211,7 @@ def _finish(batch, errors:list[str], quiet:bool=False):
     if batch.skipped and not quiet: say(summary(batch), file=sys.stderr)
     _end(sentences, batch.done or any(why.startswith("done before") for why in batch.skipped.values()))
 
-# %% ../nbs/25_commands.ipynb #8f4e2ddb
+# %% ../nbs/25_commands.ipynb #43e6ad0b
 @contextmanager
 def _reported(batch, style, options):
     "A block in which photos are done, with a report if one is wanted."
@@ -249,6 +249,12 @@ def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", s
     _finish(batch, errors, options.quiet)
 
 # %% ../nbs/25_commands.ipynb #ed0d4fb3
+def _bar(steps, total:int):
+    "The steps of a search, with a bar on a terminal if they take longer than two seconds."
+    from tqdm import tqdm
+    look = "{bar:20} {n} of {total}"
+    return tqdm(steps, total=total, file=sys.stderr, delay=2, leave=False, disable=None, bar_format=look)
+
 @command
 def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files", str, nargs="*"),
                        disliked:str=None,    # a folder of photos not in your taste, to move away from where that helps
@@ -260,17 +266,16 @@ def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files
                        model:str=None,       # folder with a model (the packaged one if not given)
                       ):
     "Learn a style from photos you like and save it."
-    target, errors = Path(out or f"{in_file_name(name)}.safetensors"), []
+    target, errors, notes = Path(out or f"{in_file_name(name)}.safetensors"), [], []
     if target.suffix.lower() != ".safetensors": raise PieNetError(f"{target} should end with .safetensors; rename it.")
     if bool(before) != bool(after): raise PieNetError("Pairs need both folders; give --before and --after.")
     check_free(target, overwrite)
     enhancer, (found, _) = _load(model), _liked(preferred)
-    style = enhancer.learn_style(found, disliked, name, errors)
-    if before: style = enhancer.refine_style(style, before, after)
+    style = enhancer.learn_style(found, disliked, name, errors, notes, _bar)
+    if before: style = enhancer.refine_style(style, before, after, notes, _bar)
     make_folder(target.parent)
     style.save(target)
-    say(f"{name}: learnt from {style.n_photos} photos -> {target}")
-    if style.n_photos < 5: say("More photos make a steadier style; about 20 serve well.", file=sys.stderr)
+    for line in f"{name}: learnt from {style.n_photos} photos -> {target}", *notes: say(line)
     _end(errors, some_done=True)
 
 # %% ../nbs/25_commands.ipynb #c122ecd7
@@ -293,7 +298,7 @@ def pienet_styles(contact_sheet:str=None, # write a picture of every style to th
     save_photo(picture_sheet(looks, n_columns=4), contact_sheet)
     say(f"-> {contact_sheet}", file=sys.stderr)
 
-# %% ../nbs/25_commands.ipynb #5a9a9cba
+# %% ../nbs/25_commands.ipynb #034e4910
 def _shoot_lut(enhancer, batch, style, size:int, strength:float):
     "The mean of the photos' LUTs; None if none of them can be read."
     from pienet_nb.looks import Lut
