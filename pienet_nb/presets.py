@@ -299,7 +299,8 @@ _ABOUT = re.compile("Name|Group|ShortName|SortName|Description|PresetType|Cluste
                     "|RawFileName|AlreadyApplied|CameraProfileDigest|Parametric.*Split")
 _HONOURED = re.compile("(Exposure|Contrast|Highlights|Shadows|Whites|Blacks)2012|ToneCurvePV2012(Red|Green|Blue)?"
                        "|(Incremental)?(Temperature|Tint)|Vibrance|Saturation|ConvertToGrayscale"
-                       "|(Hue|Saturation|Luminance)Adjustment.*|GrayMixer.*|SplitToning.*(Hue|Saturation)"
+                       f"|((Hue|Saturation|Luminance)Adjustment|GrayMixer)({'|'.join(_BANDS)})"
+                       "|SplitToning(Shadow|Highlight)(Hue|Saturation)"
                        "|ColorGrade(Shadow|Midtone|Highlight|Global)(Hue|Sat|Lum)")
 # what leaves a picture as it is
 _NEUTRAL = {"Amount": [1.], "WhiteBalance": ["As Shot", "Custom"], "ColorGradeBlending": [50.], "Temperature": [5500.]}

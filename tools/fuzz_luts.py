@@ -110,16 +110,16 @@ def run(n_cases:int, seed:int) -> collections.Counter:
     counts, start = collections.Counter(), 0
     while start < n_cases:
         command = [sys.executable, __file__, "--child", str(start), "--cases", str(n_cases), "--seed", str(seed)]
-        child = subprocess.run(command, capture_output=True, text=True)
-        lines = child.stdout.splitlines()
-        for line in lines:
-            outcome = line.split(" ", 1)[1]
-            counts[outcome.split()[0]] += 1
-            if outcome.startswith("FAILED"): print(line)
-        start += len(lines)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            for line in child.stdout:
+                outcome = line.split(" ", 1)[1].strip()
+                counts[outcome.split()[0]] += 1
+                start += 1
+                if outcome.startswith("FAILED"): print(line.strip(), flush=True)
         if child.returncode:
-            print(start, f"FAILED the process ended with {child.returncode}: {child.stderr[-300:]}")
-            counts["FAILED"] += 1; start += 1
+            print(start, f"FAILED the process ended with {child.returncode}", flush=True)
+            counts["FAILED"] += 1
+            start += 1
     return counts
 
 if __name__ == "__main__":
