@@ -215,8 +215,6 @@ def fit_style(embed:nn.Module,    # `StyleEmbedding`
     return Style(name, vector, len(preferred), model_id)
 
 # %% ../nbs/16_preference.ipynb #ee63fabe
-N_LEAST = 20 # items of a guarded search; fewer may by chance all lean the same way
-
 def left_out_changes(start:Tensor,    # unit vector, (512,)
                      losses:Callable, # (vector, numbers of items) → the loss of each
                      guard:Callable,  # what is measured on items left out, as `losses`
@@ -234,6 +232,9 @@ def left_out_changes(start:Tensor,    # unit vector, (512,)
     for fold, step, vector in progress(steps, total=n_folds*(n_steps + 1)) if progress else steps:
         change[step, fold] = guard(vector, fold).detach()
     return change/change[0] - 1
+
+# %% ../nbs/16_preference.ipynb #56f83639
+N_LEAST = 20 # items of a guarded search; fewer may by chance all lean the same way
 
 def guarded_search(start:Tensor,     # unit vector, (512,)
                    losses:Callable,  # (vector, numbers of items) → the loss of each
