@@ -199,15 +199,16 @@ class EpisodeConfig:
     n_looks: int = 8               # in a batch
     levels: bool = True            # sources are brought to a common level first (20_colour)
     n_sources: int = 24            # photos in a batch, each enhanced in every look
-    n_preferred: int = 8           # most preferred photos of each look
-    finished: float = 0.35         # share of the sources that are finished photos
-    mild: float = 0.2              # share that is a little off; the others are undeveloped
-    one_kind: float = 0.5          # share of the looks that are shown on photos of one kind
+    n_preferred: int = 10          # most preferred photos of each look
+    finished: float = 0.3          # share of the sources that are finished photos
+    mild: float = 0.15             # share that is a little off; the others are undeveloped
+    one_kind: float = 0.7          # share of the looks that are shown on photos of one kind
+    plain: float = 0.3             # share of the looks that leave finished photos as they are
     open_world: bool = True        # looks are mixed and moved; else the known ones as they are
-    steps: int = 5500              # batches
+    steps: int = 3000              # batches
     lr: float = 2e-3               # the highest rate, of the enhancer
     embed_lr: float = 0.           # of the embedding network, 0 leaves it frozen
-    vector_noise: float = 0.05     # norm of the noise added to the vector
+    vector_noise: float = 0.1      # norm of the noise added to the vector
     loss: str = "rmse"             # one of `EPISODE_LOSSES`
 
 OPEN = Config("open", TripletConfig(bs=24, steps=4500, lr=1e-3), EpisodeConfig(), image_size=64,
@@ -228,9 +229,9 @@ def train_on_episodes(config:Config,                # its `enhancer` is an `Epis
     "Stage 2 of the recipe `open`; a style's vector is what a user would learn from the training photos."
     torch.manual_seed(config.seed)
     stage = config.enhancer
-    as_they_are = {} if stage.open_world else AS_THEY_ARE
+    shares = {"plain": stage.plain} if stage.open_world else AS_THEY_ARE
     def _batches(photos, n, seed):
-        return EpisodeBatches(OpenWorld(photos, **as_they_are), stage.n_looks, stage.n_sources, stage.n_preferred, n,
+        return EpisodeBatches(OpenWorld(photos, **shares), stage.n_looks, stage.n_sources, stage.n_preferred, n,
                               config.image_size, stage.finished, stage.mild, stage.one_kind, seed)
     dls = styled_dls(_batches(train, config.steps_per_epoch, config.seed),
                      _batches(valid, n_valid(20, config), 0), device)
