@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..core import PieNetError, seed_from, to_image, to_tensor
 from ..photos import photo_files, picture_sheet, read_photo
 from ..looks import Look
-from ..data import PairedFolder, StyledPhotos, as_floats, degrade, split_ids, undevelop
+from ..data import PairedFolder, StyledPhotos, degrade, split_ids, undevelop
 from ..metrics import delta_e_2000, psnr
 from ..embed import embed_photos, mean_vector
 from ..enhancer import PieModel, new_enhancer
@@ -36,7 +36,7 @@ from .methods import OWN, SOURCE, auto_contrast, colour_transfer, identity, run_
 from .evaluation import (CONDITIONS, Journal, Table, as_applied, enhance_many,
                                            evaluation_plan, known_vectors, mean_interval, photos_left_out,
                                            user_scores)
-from .unseen import FIRST, GROUP, REFINED
+from .unseen import FIRST, GROUP, REFINED, for_all, pictures_of
 
 # %% ../../nbs/37_real_people.ipynb #e83def19
 @dataclass
@@ -425,20 +425,19 @@ def specialist_of_look(model:PieModel,
                        n_steps:int=800, seed:int=42,
                       ) -> dict:           # condition → row → mean PSNR
     "Own vector and specialist on the same photos."
-    k, place = data.styles.index(look), {photo_id: i for i, photo_id in enumerate(data.ids)}
-    def _some(ids, version): return (as_floats(part[[place[i] for i in ids]])
-                                     for part in (data.sources[version], data.references[k]))
-    own = [{OWN: learnt(model, list(_some(draw["preferred"], 0))[1]).expand(len(data.styles), -1)} for draw in plan]
-    pairs = [torch.cat(part) for part in zip(*(_some(known, version) for version in (0, 1)))]
-    trained = train_specialist(new_specialist(model, seed), *pairs, own[0][OWN][k], n_steps, seed=seed)
+    own = [learnt(model, pictures_of(data, draw["preferred"], look, 1)[1]) for draw in plan]
+    pairs = [torch.cat(part) for part in zip(*(pictures_of(data, known, look, version) for version in (0, 1)))]
+    trained = train_specialist(new_specialist(model, seed), *pairs, own[0], n_steps, seed=seed)
     special = PieModel(model.config, model.embed, trained)
-    fixed = [{SPECIALIST: own[0][OWN]}]*len(plan)
+    vectors, fixed = [for_all({OWN: vector}, data) for vector in own], [for_all({SPECIALIST: own[0]}, data)]*len(plan)
     def _scores(version):
-        asked = plan, own, look, {SOURCE: identity}, {"psnr": psnr}, version
-        found = user_scores(model, data, *asked) | user_scores(special, data, plan, fixed, look, {}, *asked[4:])
+        rest = {"psnr": psnr}, version
+        found = user_scores(model, data, plan, vectors, look, {SOURCE: identity}, *rest)
+        found |= user_scores(special, data, plan, fixed, look, {}, *rest)
         return {row: float(np.mean(score["psnr"])) for row, score in found.items()}
     return {condition: _scores(version) for version, condition in enumerate(CONDITIONS)}
 
+# %% ../../nbs/37_real_people.ipynb #c9fe4419
 def specialist_of_case(model:PieModel, case:Case,
                        n_groups:int=6, n_steps:int=300, seed:int=42,
                       ) -> list[dict]: # for each photo row → PSNR
@@ -462,7 +461,9 @@ def specialist_benchmark(model:PieModel,
                          photos,                # finished photos: a folder or files
                          looks:dict[str, Look], # that training never had
                          data:str|Path|None=None, # folder of real people's photos, for expert C
-                         n_pairs:int=300, n_steps:int=800, n_draws:int=10, n_queries:int=4, seed:int=42,
+                         n_pairs:int=300, n_steps:int=800,
+                         n_more:int=300,        # steps of expert C's specialists, which start from the model
+                         n_draws:int=10, n_queries:int=4, seed:int=42,
                          journal:Journal|None=None,
                         ) -> dict:              # looks: name → condition → row; expert: set → a dict for each photo
     "How far own vectors are behind networks that know one look only."
@@ -479,7 +480,8 @@ def specialist_benchmark(model:PieModel,
     if data is None: return found
     cases = {case.set: case for name in ("pairs", "pairs_100")
              for case in expert_cases(Path(data)/"fivek", name, Plan(size, n_draws=1, seed=seed))}
-    return found | {"expert": journal.run(list(cases), lambda name: specialist_of_case(model, cases[name], seed=seed))}
+    def _case(name): return specialist_of_case(model, cases[name], n_steps=n_more, seed=seed)
+    return found | {"n_more": n_more, "expert": journal.run(list(cases), _case)}
 
 # %% ../../nbs/37_real_people.ipynb #73172f74
 def specialist_table(results:dict, # of `specialist_benchmark`

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['STRANGERS', 'WANTED_SHARE', 'domain_vectors', 'domain_measure', 'domains_table', 'domains_benchmark',
-           'bias_and_spread', 'random_benchmark', 'strangers', 'nearest_cosine', 'scores_of_strangers', 'random_table',
+           'bias_and_spread', 'strangers', 'nearest_cosine', 'scores_of_strangers', 'random_benchmark', 'random_table',
            'named_styles', 'named_benchmark', 'named_table']
 
-# %% ../../nbs/38_style_space.ipynb #9b3561b7
+# %% ../../nbs/38_style_space.ipynb #b1436ae9
 import random
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from ..enhancer import PieModel
 from .evaluation import (CONDITIONS, Table, enhance_many, evaluation_photos, evaluation_plan,
                                            known_vectors)
 
-# %% ../../nbs/38_style_space.ipynb #f4d25324
+# %% ../../nbs/38_style_space.ipynb #8939de4e
 def domain_vectors(embed:torch.nn.Module,   # an embedding network
                    domains:dict[str, Tensor], # name → photos, sRGB in [0,1], (n,3,h,w)
                    looks:dict[str, Look],
@@ -57,7 +57,7 @@ def domains_table(results:dict, # model name → "looks" → `domain_measure`'s 
                  [[name or "this", *(f"{part[key]:.3f}" for key in ("same look", "same domain", "ratio")),
                    f"{part['found']:.1%}", f"{part['chance']:.1%}"] for name, part in results["domains"].items()])
 
-# %% ../../nbs/38_style_space.ipynb #e547bcd2
+# %% ../../nbs/38_style_space.ipynb #582c6494
 def domains_benchmark(models:dict[str, PieModel], # name → model
                       folder:str|Path,            # a folder of photos for each domain in it
                       looks:dict[str, Look],
@@ -78,7 +78,7 @@ def domains_benchmark(models:dict[str, PieModel], # name → model
     return {"n_domains": len(folders), "n_looks": len(looks), "n_photos": n_photos,
             "domains": {name: _measure(model) for name, model in models.items()}}
 
-# %% ../../nbs/38_style_space.ipynb #b04b13f4
+# %% ../../nbs/38_style_space.ipynb #22d6e9ec
 def bias_and_spread(pictures:Tensor,  # one photo by several vectors, (v,3,h,w)
                     reference:Tensor, # (1,3,h,w)
                    ) -> dict[str, float]: # mean squares, and PSNR in dB
@@ -89,32 +89,8 @@ def bias_and_spread(pictures:Tensor,  # one photo by several vectors, (v,3,h,w)
             "bias": _square(mean, reference), "spread": _square(pictures, mean),
             "psnr of the mean": psnr(mean, reference).item()}
 
-# %% ../../nbs/38_style_space.ipynb #0e9aca87
+# %% ../../nbs/38_style_space.ipynb #89dd812f
 STRANGERS = ("another's vector", "random vector", "known styles", "average vector")
-
-def random_benchmark(model:PieModel,
-                     photos,                # finished photos: a folder or files
-                     looks:dict[str, Look], # that had no part in training
-                     n_preferred:int=20, n_queries:int=12, seed:int=42,
-                    ) -> dict:              # cosines to the nearest known style; scores: condition → row → means
-    "Where random vectors lie, and why they do better than another user's."
-    files, _ = evaluation_photos(model, photos)
-    data = StyledPhotos.from_looks(list(files.values()), list(files), looks, model.image_size, amounts=(1., 0.))
-    draw, = evaluation_plan(data.ids, n_preferred, 1, n_queries, seed=seed)
-    shown, asked = ([data.ids.index(i) for i in draw[key]] for key in ("preferred", "queries"))
-    own = torch.stack([mean_vector(embed_photos(model.embed, user[shown])) for user in data.references])
-    vectors = strangers(own, known_vectors(model), seed)
-    nearest = {row: nearest_cosine(part, known_vectors(model)) for row, part in {"own vector": own, **vectors}.items()}
-    def _photo(version, i):
-        pictures = dict(zip(vectors, enhance_many(model, as_floats(data.sources[version, [i]]), torch.cat(
-            list(vectors.values()))).split([len(part) for part in vectors.values()])))
-        return [scores_of_strangers(pictures, as_floats(user[[i]]), k) for k, user in enumerate(data.references)]
-    def _means(version):
-        found = [row for i in asked for row in _photo(version, i)]
-        return {row: {key: float(np.mean([part[row][key] for part in found])) for key in found[0][row]}
-                for row in found[0]}
-    return {"n_looks": len(looks), "n_queries": len(asked), "cosine": nearest,
-            "scores": {condition: _means(version) for version, condition in enumerate(CONDITIONS)}}
 
 def strangers(own:Tensor,   # unit vectors of all users, (k,512)
               known:Tensor, # of the model's styles, (m,512)
@@ -141,7 +117,32 @@ def scores_of_strangers(pictures:dict[str, Tensor], # row → one photo by its v
     return {row: bias_and_spread(others if row == "another's vector" else part, reference)
             for row, part in pictures.items()}
 
-# %% ../../nbs/38_style_space.ipynb #6a289c80
+# %% ../../nbs/38_style_space.ipynb #fb0e97e8
+def random_benchmark(model:PieModel,
+                     photos,                # finished photos: a folder or files
+                     looks:dict[str, Look], # that had no part in training
+                     n_preferred:int=20, n_queries:int=12, seed:int=42,
+                    ) -> dict:              # cosines to the nearest known style; scores: condition → row → means
+    "Where random vectors lie, and why they do better than another user's."
+    files, _ = evaluation_photos(model, photos)
+    data = StyledPhotos.from_looks(list(files.values()), list(files), looks, model.image_size, amounts=(1., 0.))
+    draw, = evaluation_plan(data.ids, n_preferred, 1, n_queries, seed=seed)
+    shown, asked = ([data.ids.index(i) for i in draw[key]] for key in ("preferred", "queries"))
+    own = torch.stack([mean_vector(embed_photos(model.embed, user[shown])) for user in data.references])
+    vectors = strangers(own, known_vectors(model), seed)
+    nearest = {row: nearest_cosine(part, known_vectors(model)) for row, part in {"own vector": own, **vectors}.items()}
+    def _photo(version, i):
+        pictures = dict(zip(vectors, enhance_many(model, as_floats(data.sources[version, [i]]), torch.cat(
+            list(vectors.values()))).split([len(part) for part in vectors.values()])))
+        return [scores_of_strangers(pictures, as_floats(user[[i]]), k) for k, user in enumerate(data.references)]
+    def _means(version):
+        found = [row for i in asked for row in _photo(version, i)]
+        return {row: {key: float(np.mean([part[row][key] for part in found])) for key in found[0][row]}
+                for row in found[0]}
+    return {"n_looks": len(looks), "n_queries": len(asked), "cosine": nearest,
+            "scores": {condition: _means(version) for version, condition in enumerate(CONDITIONS)}}
+
+# %% ../../nbs/38_style_space.ipynb #f704bc9c
 def random_table(results:dict, # of `random_benchmark`
                 ) -> Table:
     "Bias and spread in units of 10⁻³, PSNR in dB."
@@ -151,7 +152,7 @@ def random_table(results:dict, # of `random_benchmark`
     return Table(["sources", "edited with", "PSNR, dB", "error", "bias", "spread", "PSNR of the mean picture"],
                  [_row(condition, *item) for condition, part in results["scores"].items() for item in part.items()])
 
-# %% ../../nbs/38_style_space.ipynb #5c97dec0
+# %% ../../nbs/38_style_space.ipynb #eefffe86
 def named_styles(model:PieModel,
                  photos:Tensor,         # finished, sRGB in [0,1], (n,3,s,s), s the model's size
                  looks:dict[str, Look], # by the names of styles
