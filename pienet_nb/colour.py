@@ -7,6 +7,8 @@ __all__ = ['N_QUANTILES', 'LEAST_SPAN', 'colour_statistics', 'photo_levels', 'at
            'exact_lut']
 
 # %% ../nbs/20_colour.ipynb #0fbeb7c1
+import copy
+
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
@@ -71,8 +73,17 @@ class ColourNet(nn.Module):
         for layer in self.last, self.modulation: nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias)
 
     def encoder(self, source:Tensor) -> tuple[Tensor, Tensor]: # the photos, and their statistics (b,85)
-        "All that is read from a photo."
-        return source, colour_statistics(source)
+        "All that is read from a photo; told that photos are raw, one column more."
+        statistics = colour_statistics(source)
+        return source, F.pad(statistics, (0, 1), value=1.) if self.told_raw else statistics
+
+    told_raw = False # what `for_raw` sets
+
+    def for_raw(self) -> "ColourNet":
+        "The same network, told that its photos are raw: nobody has developed them."
+        told = copy.copy(self)
+        told.told_raw = True
+        return told
 
     def forward(self, source:Tensor, # sRGB in [0,1], (b,3,h,w)
                 vector:Tensor,       # preference vectors, (b,512)

@@ -9,7 +9,7 @@ __all__ = ['ENHANCERS', 'FORMAT_VERSION', 'conv_norm_relu', 'ResidualBlock', 'En
 # %% ../nbs/13_enhancer.ipynb #9ee6c128
 import hashlib, importlib.resources, json, pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -186,6 +186,11 @@ class PieModel:
     @property
     def model_id(self) -> str:
         return self.config.get("model_id") or _model_id(_stored(self.embed), _stored(self.enhancer))
+
+    def for_raw(self) -> "PieModel":
+        "The same model for photos that nobody has developed, if its enhancer can be told so."
+        told = getattr(self.enhancer, "for_raw", None)
+        return replace(self, enhancer=told()) if told else self
 
     def lut(self, source:Tensor,   # the photo at the model's size, sRGB in [0,1], (1,3,s,s)
             vector:Tensor,         # unit vector, (512,)
