@@ -17,7 +17,8 @@ if TYPE_CHECKING: from torch import Tensor
 
 # %% auto #0
 __all__ = ['PieNetError', 'to_tensor', 'to_image', 'srgb_to_linear', 'linear_to_srgb', 'luminance', 'lightness', 'luminance_of',
-           'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing', 'make_folder', 'check_free', 'command']
+           'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing', 'make_folder', 'check_free', 'n_threads',
+           'threads_per_photo', 'command']
 
 # %% ../nbs/00_core.ipynb #3feca34f
 class PieNetError(Exception):
@@ -135,6 +136,20 @@ def check_free(target:str|os.PathLike, # the file to be written
     "`PieNetError` if `target` exists and may not be replaced."
     if os.path.lexists(target) and not overwrite:
         raise PieNetError(f"{target} is there already; add --overwrite to replace it, or choose another place.")
+
+# %% ../nbs/00_core.ipynb #f6340c66
+_threads = [min(4, os.cpu_count() or 1)]
+
+def n_threads() -> int: # 1 or more
+    "How many threads may work on one photo."
+    return _threads[-1]
+
+@contextlib.contextmanager
+def threads_per_photo(n:int): # 1 or more
+    "Inside the block, `n` threads may work on one photo."
+    _threads.append(n)
+    try: yield
+    finally: _threads.pop()
 
 # %% ../nbs/00_core.ipynb #030dd5e3
 def _drop_output():

@@ -21,7 +21,8 @@ from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
 
-from .core import PieNetError, linear_to_srgb, luminance, replacing, srgb_to_linear, to_image, to_tensor
+from .core import (PieNetError, linear_to_srgb, luminance, n_threads, replacing, srgb_to_linear, to_image,
+                            to_tensor)
 
 # %% ../nbs/02_looks.ipynb #300c48b2
 class Look:
@@ -244,7 +245,7 @@ def in_strips(work:Callable, # called with (top, bottom) for rows `top` to `bott
     "Call `work` for all rows of a photo, several strips at a time."
     strips = [(top, min(top + rows, height)) for top in range(0, height, rows)]
     if len(strips) == 1: return work(*strips[0])
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(n_threads()) as pool:
         for _ in pool.map(lambda strip: work(*strip), strips): pass
 
 # %% ../nbs/02_looks.ipynb #d83c7345
