@@ -1,6 +1,7 @@
 """Speed and memory of the photographer's path, in ratios measured in one run. By hand: python tests/bench_enhance.py
 
-Nothing here is a test: times depend on the machine and on what else it does, so the two sides of a ratio are measured by turns.
+Nothing here is a test: times depend on the machine and on what else it does, so the two sides of a ratio are measured
+by turns.
 --write puts the table into nbs/results/speed.json, which 23_enhance shows.
 """
 import argparse, json, os, subprocess, sys, tempfile, time
@@ -144,7 +145,8 @@ def main():
                      (("png", {"compress_level": 3}), ("webp", {"quality": 95, "method": 2})))
         table = {"JPEG": bench_files(enhancer, [(p, ".jpg", {}) for p in cameras], folder, args.runs),
                  "other": bench_files(enhancer, [(png, ".png", {}), (webp, ".webp", {"quality": 95})], folder, 1),
-                 "parts": bench_parts(enhancer, cameras[0], args.runs), "peer": bench_peer(enhancer, photos[0], args.runs)}
+                 "parts": bench_parts(enhancer, cameras[0], args.runs),
+                 "peer": bench_peer(enhancer, photos[0], args.runs)}
         table["learn"], = by_turns(3, lambda: enhancer.learn_style(photos))
         print(f"learn a style from {len(photos)} photos of 12 MP: {table['learn']:.2f} s")
         table["start"] = bench_start(args.model, cameras[0], folder, 3)

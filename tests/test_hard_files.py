@@ -1,7 +1,7 @@
 """Files of the kinds that people report to photo software: each comes out right, or is refused with the real reason.
 
-The larger part checks ../shared/data/hard_files line by line against its README, and is skipped where that is absent. What
-matters most is made here, so that it runs everywhere.
+The larger part checks ../shared/data/hard_files line by line against its README, and is skipped where that is absent.
+What matters most is made here, so that it runs everywhere.
 """
 import io, os, re, struct, warnings
 
@@ -49,13 +49,16 @@ def distance(photo, truth):
 
 # ---- the hard files, line by line
 
-LOSSLESS = ["adobe_16.tif", "p3_16.tif", "pro_16.tif", "p3.png", "adobe.png", "pro.png", "linsrgb.png", "linsrgb_16.tif",
-            "elle_srgb_g10.png", "rgb16_planar.tif", "png_cicp_p3.png", "rgbf32.tif", "rgb32.tif", "rgbf16.tif", "rgb16_lzma.tif",
-            "tc_zstd.tif", "rgb16_big.tif", "rgb16_bigendian.tif", "rgb16_tiled.tif", "png48_i.png", "png48_n.png",
-            "png48_own.png", "rgb8_src.tif", "cmyk_plain.tif", "x.psd", "x.jp2", "ll.webp", "multipage.tif", "png_srgb_chunk.png"]
-GREY = ["grey16.png", "grey16.tif", "grey8_miniswhite.tif", "greyf32.tif", "greyf32_over1.tif", "greyf32_nan.tif", "pnggrey16.png"]
-JPEGS = ["linsrgb.jpg", "adobe_dcf_r03.jpg", "adobe.jpg", "p3.jpg", "pro.jpg", "cmyk_plain.jpg", "arith.jpg", "progressive.jpg",
-         "s411.jpg", "s440.jpg", "rgbjpeg.jpg", "rgb_with_grey_profile.jpg", "x.heic", "avif.avif"]
+LOSSLESS = """adobe_16.tif p3_16.tif pro_16.tif p3.png adobe.png pro.png linsrgb.png linsrgb_16.tif elle_srgb_g10.png
+rgb16_planar.tif png_cicp_p3.png rgbf32.tif rgb32.tif rgbf16.tif rgb16_lzma.tif tc_zstd.tif rgb16_big.tif rgb16_tiled.tif
+rgb16_bigendian.tif png48_i.png png48_n.png png48_own.png rgb8_src.tif cmyk_plain.tif x.psd x.jp2 ll.webp multipage.tif
+png_srgb_chunk.png""".split()
+GREY = """grey16.png grey16.tif grey8_miniswhite.tif greyf32.tif greyf32_over1.tif greyf32_nan.tif pnggrey16.png""".split()
+JPEGS = """linsrgb.jpg adobe_dcf_r03.jpg adobe.jpg p3.jpg pro.jpg cmyk_plain.jpg arith.jpg progressive.jpg s411.jpg s440.jpg
+rgbjpeg.jpg rgb_with_grey_profile.jpg x.heic avif.avif""".split()
+LYING = """tif_o6_L_raw.tif tif_o6_RGBA_raw.tif tif_o6_RGB_raw.tif tif_o6_I16_lzw.tif tif_o6_LA_raw.tif tif_o6_CMYK_lzw.tif
+tif_o6_P_lzw.tif alpha_o6.tif ori5.jpg ori6.jpg ori8.jpg x_interop_int.jpg pal_trns_o6.png la_o6.png alpha_o6.webp
+png_raw_profile_exif_o6.png xmp_orientation_only.jpg""".split()
 
 @pytest.mark.parametrize("name", LOSSLESS + GREY + JPEGS)
 def test_colours_are_right(hard, unchanged, name):
@@ -76,10 +79,7 @@ def test_raw_is_developed(hard, unchanged, name):
     assert (photo.width, photo.height, photo.bits) == (200, 134, 16)
     assert distance(photo, seen(hard/"misc"/"ref.jpg")) < 6
 
-@pytest.mark.parametrize("name", ["tif_o6_L_raw.tif", "tif_o6_RGBA_raw.tif", "tif_o6_RGB_raw.tif", "tif_o6_I16_lzw.tif",
-                                  "tif_o6_LA_raw.tif", "tif_o6_CMYK_lzw.tif", "tif_o6_P_lzw.tif", "alpha_o6.tif", "ori5.jpg",
-                                  "ori6.jpg", "ori8.jpg", "x_interop_int.jpg", "pal_trns_o6.png", "la_o6.png", "alpha_o6.webp",
-                                  "png_raw_profile_exif_o6.png", "xmp_orientation_only.jpg"])
+@pytest.mark.parametrize("name", LYING)
 def test_turned_upright(hard, unchanged, name):
     photo, _ = unchanged(hard/"meta"/name)
     assert (photo.width, photo.height, photo.orientation) == (200, 134, 1)
@@ -111,7 +111,7 @@ def test_metadata_in_every_kind(hard, enhancer, tmp_path):
             after = open_file(tmp_path/f"out{suffix}")
             assert words <= set(re.findall(r">([^<>]{4,40})<", joined_xmp(after.data))), (source, suffix)
             assert bool(before.data.exif) == bool(after.data.exif) and after.orientation == 1
-            if suffix in (".jpg", ".tif", ".png"): assert bool(before.data.irb) == bool(after.data.irb), (source, suffix)
+            if suffix in (".jpg", ".tif", ".png"): assert bool(before.data.irb) == bool(after.data.irb), suffix
 
 def test_no_resolution_is_made_up(hard, unchanged):
     for suffix in ".tif", ".png", ".jpg":
@@ -171,7 +171,7 @@ def test_a_profile_is_judged_by_what_it_does(enhancer, tmp_path):
     write_photo(WIDE, tmp_path/"linear.tif", Metadata(icc=linear))
     write_photo(WIDE, tmp_path/"coded.tif")
     bright = seen(tmp_path/"linear.tif"); assert bright.mean() > seen(tmp_path/"coded.tif").mean() + 30
-    transform = ImageCms.buildTransform(ImageCms.getOpenProfile(io.BytesIO(linear)), ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    transform = ImageCms.buildTransform(io.BytesIO(linear), ImageCms.createProfile("sRGB"), "RGB", "RGB")
     known = ImageCms.applyTransform(Image.fromarray((WIDE//257).astype(np.uint8)), transform)
     assert np.abs(bright - np.asarray(known, float)).mean() < 1.5
 
@@ -206,22 +206,25 @@ def test_the_note(enhancer, tmp_path):
 
 def test_too_large_for_the_kind(enhancer, tmp_path):
     write_photo(np.zeros((4, 20_000, 3), np.uint8), tmp_path/"long.png")
-    with pytest.raises(PieNetError, match="16383 pixels a side"): enhancer.enhance_file(tmp_path/"long.png", tmp_path/"p.webp", "vivid")
+    with pytest.raises(PieNetError, match="16383 pixels a side"):
+        enhancer.enhance_file(tmp_path/"long.png", tmp_path/"p.webp", "vivid")
     write_photo(np.zeros((2, 70_000, 3), np.uint8), tmp_path/"longer.tif")
-    with pytest.raises(PieNetError, match="65535 pixels a side"): enhancer.enhance_file(tmp_path/"longer.tif", tmp_path/"p.jpg", "vivid")
+    with pytest.raises(PieNetError, match="65535 pixels a side"):
+        enhancer.enhance_file(tmp_path/"longer.tif", tmp_path/"p.jpg", "vivid")
     enhancer.enhance_file(tmp_path/"longer.tif", tmp_path/"p.tif", "vivid")
     assert open_file(tmp_path/"p.tif").width == 70_000
 
 class Odd(Exception): pass
 
-@pytest.mark.parametrize("error", [ValueError, KeyError, struct.error, AssertionError, RuntimeError, IndexError, Odd, MemoryError,
-                                   RecursionError, OSError, NotImplementedError, SyntaxError])
+@pytest.mark.parametrize("error", [ValueError, KeyError, struct.error, AssertionError, RuntimeError, IndexError, Odd,
+                                   MemoryError, RecursionError, OSError, NotImplementedError, SyntaxError])
 def test_any_exception_becomes_a_sentence(enhancer, tmp_path, monkeypatch, error):
     write_photo((WIDE//257).astype(np.uint8), tmp_path/"a.png")
     def fail(*args, **kwargs): raise error("something odd")
-    for place in ("pienet_nb.photos.kind_of", "pienet_nb.photos.as_rgb", "pienet_nb.enhance._decode", "pienet_nb.enhance.carried",
-                  "pienet_nb.enhance.Enhancer._edit_of", "pienet_nb.writing._png_head"):
+    for place in ("photos.kind_of", "photos.as_rgb", "enhance._decode", "enhance.carried", "enhance.Enhancer._edit_of",
+                  "writing._png_head"):
         with monkeypatch.context() as patch:
-            patch.setattr(place, fail)
-            with pytest.raises(PieNetError, match="a.png|b.png"): enhancer.enhance_file(tmp_path/"a.png", tmp_path/"b.png", "vivid")
+            patch.setattr(f"pienet_nb.{place}", fail)
+            with pytest.raises(PieNetError, match="a.png|b.png"):
+                enhancer.enhance_file(tmp_path/"a.png", tmp_path/"b.png", "vivid")
         assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

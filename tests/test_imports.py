@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT/"pienet_nb"
 PATHS = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_"]
 MODULES = sorted(".".join(path.with_suffix("").parts) for path in PATHS)
-INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "colour", "enhance",
-             "folder", "commands"]
+INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "metadata", "writing",
+             "colour", "enhance", "folder", "commands"]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn", "skimage", "torchvision"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -37,6 +37,9 @@ CALLS = {
     "preference": """one, other = (Style(str(i), torch.eye(512)[i], 1, "model") for i in range(2))
 assert abs(Style.blend([one, other], [1., 3.]).vector.norm() - 1) < 1e-5""",
     "fullres": "assert fit_lut(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), size=5).size == 5",
+    "metadata": "assert true_exif(b'', (1, 1)) == b'' and read_note('no such file') is None",
+    "writing": """import numpy as np
+assert encoded_jpeg(np.zeros((9, 9, 3), np.uint8), 90, "420")[0][:2] == b"\\xff\\xd8" """,
     "colour": "assert ColourNet(8, 1, 8, levels=False)(torch.rand(1, 3, 4, 6), torch.rand(1, 512)).abs().max() == 0",
     "open_world": "assert random_sliders(3, torch.Generator())['hue'].shape == (3, 1, 1, 1)",
     "episodes": "assert rmse_loss(torch.ones(1, 2, 3, 5, 1), torch.zeros(1, 2, 3, 5, 1)) > 0.99",

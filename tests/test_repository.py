@@ -10,7 +10,7 @@ NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 PACKAGE = ROOT/"pienet_nb"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = [*sorted((ROOT/"tests").glob("*.py")), *sorted((ROOT/"tools").glob("*.py")), ROOT/"setup.py"]
-IMPORT_NAMES = {"pillow": "PIL", "scikit-learn": "sklearn", "scikit-image": "skimage"}
+IMPORT_NAMES = {"pillow": "PIL", "pillow-heif": "pillow_heif", "scikit-learn": "sklearn", "scikit-image": "skimage"}
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -1,7 +1,7 @@
 """Throw damaged and made-up files at every reader: python tools/fuzz_files.py --cases 20000 --out findings.json
 
-Whatever a file holds, the answer is a result or a `PieNetError`; anything else is a finding: another exception, a line on the
-terminal, more than the time or the memory that is allowed, a process that dies, a file that appears where none was asked for.
+Whatever a file holds, the answer is a result or a `PieNetError`; anything else is a finding: another exception, a line on
+the terminal, more than the time or the memory that is allowed, a process that dies, a file that nobody asked for.
 The cases run in processes that may be killed, several hundred in each; a case depends on nothing but its seed, and
 `--seed S --cases 1` runs one again.
 """
@@ -44,9 +44,10 @@ def made_luts(folder):
     (folder/"shaper.cube").write_text("LUT_1D_SIZE 2\nLUT_3D_SIZE 2\n0 0 0\n1 1 1\n" + "0 0 0\n1 1 1\n"*4)
     (folder/"made.3dl").write_text("0 512 1023\n" + "0 0 0\n512 512 512\n1023 1023 1023\n"*9)
     (folder/"made.csp").write_text("CSPLUTV100\n3D\n\n" + "2\n0 1\n0 1\n"*3 + "\n2 2 2\n" + "0 0 0\n1 1 1\n"*4)
-    (folder/"made.xmp").write_text('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
-                                   'syntax-ns#"><rdf:Description xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/" '
-                                   'crs:Exposure2012="+1.00" crs:ProcessVersion="11.0" crs:Contrast2012="20"/></rdf:RDF></x:xmpmeta>')
+    (folder/"made.xmp").write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/" crs:Exposure2012="+1.00" '
+        'crs:ProcessVersion="11.0" crs:Contrast2012="20"/></rdf:RDF></x:xmpmeta>')
     (folder/"made.lrtemplate").write_text('s = {\n value = { settings = { Exposure2012 = 1, }, },\n}')
     Style("mine", torch.nn.functional.normalize(torch.ones(512), dim=0), 3, "model").save(folder/"made.safetensors")
 
@@ -80,8 +81,9 @@ def remove(data, rng):
 def words(data, rng):
     "A word that text files trip over."
     at = rng.randrange(len(data))
-    data[at:at + rng.randrange(8)] = rng.choice([b"nan", b"-inf", b"1e999", b"\0", b"\xff\xfe", b"9"*400, b"-1", b"</", b"[[[["*99,
-                                                b"LUT_3D_SIZE 256\n", b"<!DOCTYPE x>", b'"', b"1,5", b"\r"])
+    data[at:at + rng.randrange(8)] = rng.choice(
+        [b"nan", b"-inf", b"1e999", b"\0", b"\xff\xfe", b"9"*400, b"-1", b"</", b"[[[["*99, b"LUT_3D_SIZE 256\n",
+         b"<!DOCTYPE x>", b'"', b"1,5", b"\r"])
 
 def sums(data, rng):
     "The check sums of a PNG made right again, so that its contents are read."
@@ -147,7 +149,8 @@ def worker(seeds_folder, first, count):
         for seed in range(first, first + count):
             print("case", seed, flush=True)
             signal.alarm(SECONDS)
-            if fault := one(files, seed, Path(folder), enhancer): print("fault", seed, fault.replace("\n", " ")[:300], flush=True)
+            fault = one(files, seed, Path(folder), enhancer)
+            if fault: print("fault", seed, fault.replace("\n", " ")[:300], flush=True)
             signal.alarm(0)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
             if peak > MEGABYTES: print("fault", seed, f"memory {peak:.0f} MB", flush=True); return
@@ -161,7 +164,7 @@ def run(seeds_folder, first, count):
     found = [(int(line[1]), line[2]) for line in lines if line[0] == "fault"]
     last = max([int(line[1]) for line in lines if line[0] == "case"], default=first - 1)
     noise = [line for line in process.stderr.splitlines() if line.strip()]
-    if process.returncode: found.append((last, f"the process ended with {process.returncode}: {' '.join(noise[-2:])[:300]}"))
+    if process.returncode: found.append((last, f"the process ended with {process.returncode}: {' '.join(noise[-2:])}"))
     elif noise: found.append((first, f"on the terminal, in this or a later case: {noise[0][:200]}"))
     return last - first + 1, found
 
@@ -181,7 +184,8 @@ def main():
             n, found = run(folder, args.seed + done, min(IN_ONE_PROCESS, args.cases - done))
             done += max(n, 1); findings += found
             print(f"{done} cases, {len(findings)} findings, {time.time() - start:.0f} s", flush=True)
-            if args.out: Path(args.out).write_text(json.dumps({"cases": done, "first_seed": args.seed, "findings": findings}, indent=1) + "\n")
+            report = {"cases": done, "first_seed": args.seed, "findings": findings}
+            if args.out: Path(args.out).write_text(json.dumps(report, indent=1) + "\n")
     for seed, fault in findings: print(seed, fault)
     raise SystemExit(bool(findings))
 
