@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyvips
 from fastcore.basics import patch
 from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps
 
@@ -20,7 +19,10 @@ from .core import PieNetError, to_image, to_tensor
 
 if TYPE_CHECKING: from torch import Tensor
 
-logging.getLogger("pyvips").addHandler(logging.NullHandler()) # its warnings are not for the user's terminal
+os.environ.setdefault("VIPS_WARNING", "0") # libvips' warnings are not for the user's terminal
+import pyvips # noqa: E402
+
+logging.getLogger("pyvips").addHandler(logging.NullHandler()) # nor are those of its Python side
 pyvips.cache_set_max(0)                                       # a file that was replaced is read again
 
 # %% auto #0
@@ -33,7 +35,7 @@ __all__ = ['TAG_SIZES', 'EXIF_DIRECTORY', 'GPS_DIRECTORY', 'INTEROP_DIRECTORY', 
            'shrink', 'upright', 'open_photo', 'sample_photos', 'picture_sheet', 'photo_files', 'read_squares',
            'sample_parts', 'show_rows', 'show_columns']
 
-# %% ../nbs/01_photos.ipynb #2d96692d
+# %% ../nbs/01_photos.ipynb #7c8d2b83
 TAG_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4} # type → bytes
 _LONGEST_TAG = 1 << 26
 
@@ -63,7 +65,7 @@ def tag_numbers(entries:dict, tag:int, order:str) -> tuple: # of integers; () if
     letter = {3: "H", 4: "I", 13: "I"}.get(kind)
     return struct.unpack(f"{order}{count}{letter}", value) if letter else ()
 
-# %% ../nbs/01_photos.ipynb #080a6d8b
+# %% ../nbs/01_photos.ipynb #a44fb39e
 _ORIENTATION, _SUB_DIRECTORIES, _DNG_VERSION, _PHOTOMETRIC = 0x0112, 0x014A, 0xC612, 0x0106
 
 def first_directory(file) -> tuple[dict, str]: # its entries and the byte order; ({}, "") if there is none
@@ -82,7 +84,7 @@ def _is_raw(file) -> bool:
     sensor = {(32803,), (34892,)} # colour filter array, linear raw
     return _DNG_VERSION in first or any(tag_numbers(p, _PHOTOMETRIC, order)[:1] in sensor for p in pictures)
 
-# %% ../nbs/01_photos.ipynb #9b88097e
+# %% ../nbs/01_photos.ipynb #c4033c0e
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF",
            b"II+\0": "TIFF", b"MM\0+": "TIFF", b"FUJIFILMCCD-RAW": "RAW", b"IIRO": "RAW", b"IIRS": "RAW",
            b"MMOR": "RAW", b"IIU\0": "RAW", b"FOVb": "RAW", b"\0MRM": "RAW", b"\xff\x0a": "JPEG XL",
@@ -103,7 +105,7 @@ def kind_of(file) -> str: # `JPEG`, `PNG`, `TIFF`, `WEBP`, `GIF`, `HEIF`, `AVIF`
     kind = next((kind for start, kind in _STARTS.items() if head.startswith(start)), "")
     return "RAW" if kind == "TIFF" and (head[8:10] == b"CR" or _is_raw(file)) else kind
 
-# %% ../nbs/01_photos.ipynb #94baeb67
+# %% ../nbs/01_photos.ipynb #48c2675b
 @dataclass
 class Metadata:
     "What a file says about its photo, as the file holds it."
@@ -121,7 +123,7 @@ class Metadata:
     adobe_rgb:bool = False # the camera says Adobe RGB (DCF) in place of a profile
     parts:set = field(default_factory=set)      # "gain map", "motion": what hangs on the picture and is not read
 
-# %% ../nbs/01_photos.ipynb #ca9d9314
+# %% ../nbs/01_photos.ipynb #8807c244
 def jpeg_segments(file) -> list[tuple[int, bytes]]: # (marker, content) of everything before the picture
     "The segments of a JPEG; ends quietly where the file is damaged."
     file.seek(2)
@@ -144,7 +146,7 @@ def _sampling(frame:bytes) -> str: # the content of a JPEG's SOF segment
     if len(factors) != 3 or factors[1:] != [0x11, 0x11]: return "444"
     return _SAMPLINGS.get((factors[0] >> 4, factors[0] & 15), "444")
 
-# %% ../nbs/01_photos.ipynb #71548765
+# %% ../nbs/01_photos.ipynb #4bf02fab
 _APP13, _XMP, _EXTENDED = b"Photoshop 3.0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
@@ -180,7 +182,7 @@ def _count_mpf(block:bytes) -> int:
     entries, order = first_directory(io.BytesIO(block))
     return (tag_numbers(entries, 0xB001, order) or (1,))[0]
 
-# %% ../nbs/01_photos.ipynb #207cd979
+# %% ../nbs/01_photos.ipynb #216d5082
 def png_chunks(file) -> list[tuple[bytes, bytes]]: # (name, content) of all but the picture's data
     "The chunks of a PNG; ends quietly where the file is damaged."
     file.seek(8)
@@ -211,7 +213,7 @@ def _raw_profile(text:bytes) -> bytes:
     with contextlib.suppress(ValueError): return bytes.fromhex(lines[-1].decode("latin-1"))
     return b""
 
-# %% ../nbs/01_photos.ipynb #457aacfc
+# %% ../nbs/01_photos.ipynb #8701cc00
 def _png_metadata(file) -> Metadata:
     "What stands in the chunks of a PNG; colours are the matter of `_png_profile`."
     data = Metadata()
@@ -235,7 +237,7 @@ def _take_text(data:Metadata, name:bytes, content:bytes):
     elif key.endswith(" xmp"): data.xmp = data.xmp or _raw_profile(text)
     elif key.endswith((" iptc", " 8bim")): data.irb = _raw_profile(text)
 
-# %% ../nbs/01_photos.ipynb #c5d6a816
+# %% ../nbs/01_photos.ipynb #988f5849
 _PHOTO_TAGS = 270, 271, 272, 305, 306, 315, 33432 # description, camera, software, date, artist, copyright
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
 
@@ -267,7 +269,7 @@ def write_directories(first:dict,     # entries of the first directory
         blocks += write_directory(entries, at + len(blocks), order)
     return blocks + write_directory(first, at + len(blocks), order), at + len(blocks)
 
-# %% ../nbs/01_photos.ipynb #54c69cb1
+# %% ../nbs/01_photos.ipynb #3f61f19d
 def _tiff_metadata(file) -> Metadata:
     "The notes among the tags of a TIFF (classic, not the 64-bit kind)."
     tags, order = first_directory(file)
@@ -296,7 +298,7 @@ def _tiff_dpi(tags:dict, order:str) -> tuple|None:
     if not unit or len(values) != 2 or not all(a and b for a, b in values): return None
     return tuple(a/b*unit for a, b in values)
 
-# %% ../nbs/01_photos.ipynb #30dd59d3
+# %% ../nbs/01_photos.ipynb #b3c929ed
 def read_metadata(file, kind:str) -> Metadata: # an open file and its kind
     "Everything a file says about its photo; what is damaged is left out."
     readers = {"JPEG": _jpeg_metadata, "PNG": _png_metadata, "TIFF": _tiff_metadata}
@@ -328,7 +330,7 @@ def orientation_of(data:Metadata) -> int: # 1 to 8, see "Which way is up" below
     turn = said[0] if said else int(found[1]) if found else 1
     return turn if 1 <= turn <= 8 else 1
 
-# %% ../nbs/01_photos.ipynb #e8798e6e
+# %% ../nbs/01_photos.ipynb #0c93eac7
 def with_profile(image:pyvips.Image, icc:bytes) -> pyvips.Image:
     "The same pixels with another profile beside them."
     image = image.copy()
@@ -351,7 +353,7 @@ def from_srgb(image:pyvips.Image, # sRGB, 8 or 16 bits a channel
     image = image.icc_import(input_profile="srgb", intent="perceptual", pcs="xyz")
     return with_profile(image, icc).icc_export(intent="perceptual", depth=depth)
 
-# %% ../nbs/01_photos.ipynb #1040477a
+# %% ../nbs/01_photos.ipynb #3a18c2fa
 @functools.lru_cache(maxsize=64)
 def fits(icc:bytes, # a profile
          model:str, # `RGB`, `L` or `CMYK`, as Pillow names them
@@ -384,7 +386,7 @@ def profile_name(icc:bytes|None) -> str:
     try: return ImageCms.getProfileDescription(io.BytesIO(icc)).strip().splitlines()[0]
     except (ImageCms.PyCMSError, OSError, IndexError): return "its own colours"
 
-# %% ../nbs/01_photos.ipynb #8b866d0a
+# %% ../nbs/01_photos.ipynb #9e42f305
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50, D65 = np.array([0.9642, 1., 0.8249]), (0.3127, 0.3290)
 PRIMARIES = {"sRGB": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
@@ -404,7 +406,7 @@ def _icc_text(kind:bytes, text:str) -> bytes:
     if kind == b"text": return b"text\0\0\0\0" + text.encode("latin-1") + b"\0"
     return b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text.encode("latin-1") + bytes(1 + 12 + 67)
 
-# %% ../nbs/01_photos.ipynb #f84490f5
+# %% ../nbs/01_photos.ipynb #13621479
 def matrix_profile(name:str,                    # what it calls itself, Latin letters
                    primaries,                   # (x, y) of red, green and blue
                    white:tuple=D65,             # (x, y)
@@ -432,7 +434,7 @@ def named_profile(name:str) -> bytes: # a key of `PRIMARIES`
     "The profile of a well-known space."
     return matrix_profile(name, PRIMARIES[name], gamma=563/256 if name.startswith("Adobe") else None)
 
-# %% ../nbs/01_photos.ipynb #a2edb41c
+# %% ../nbs/01_photos.ipynb #483272d7
 _CICP = {1: "sRGB", 5: "sRGB", 6: "sRGB", 7: "sRGB", 9: "BT.2020", 12: "Display P3"}
 _HDR = {16: "PQ", 18: "HLG"}
 _CICP_GAMMA = {4: 2.2, 5: 2.8, 8: 1.0} # every other curve is near enough to sRGB's
@@ -459,7 +461,7 @@ def _png_profile(chunks:list) -> bytes|None:
     if known and abs(gamma - 2.2) < 0.06: return None
     return matrix_profile("its own colours", primaries, white, None if abs(gamma - 2.2) < 0.06 else gamma)
 
-# %% ../nbs/01_photos.ipynb #f85ed17b
+# %% ../nbs/01_photos.ipynb #d6d369bf
 def _to_integers(image:pyvips.Image) -> pyvips.Image: # 8 or 16 bits a channel
     "Numbers of any kind as unsigned ones of 8 or 16 bits."
     if image.format in ("uchar", "ushort"): return image
@@ -484,7 +486,7 @@ def _grey_to_rgb(image:pyvips.Image, icc:bytes|None) -> pyvips.Image:
     if icc and fits(icc, "L"): rgb = srgb_of(grey, icc)
     return rgb.bandjoin(alpha).copy(interpretation=model[1]) if alpha else rgb.copy(interpretation=model[1])
 
-# %% ../nbs/01_photos.ipynb #3c306737
+# %% ../nbs/01_photos.ipynb #fd36b0b1
 def as_rgb(image:pyvips.Image, # as it was decoded
            icc:bytes|None,     # its profile, if any
            keep:bool=False,    # leave RGB colours as they are, whatever their profile does
@@ -502,7 +504,7 @@ def as_rgb(image:pyvips.Image, # as it was decoded
     if judged in ("linear", "one way") and not keep: return srgb_of(image, icc), None, judged
     return image, icc, judged
 
-# %% ../nbs/01_photos.ipynb #66b561b4
+# %% ../nbs/01_photos.ipynb #745cd11a
 MAX_PIXELS = 150_000_000 # larger pictures are refused before decoding
 _LOADERS = {"JPEG": "jpegload_source", "PNG": "pngload_source", "TIFF": "tiffload_source", "WEBP": "webpload_source",
             "GIF": "gifload_source", "HEIF": "heifload_source", "AVIF": "heifload_source"}
@@ -563,7 +565,7 @@ def _from_heif(heif) -> pyvips.Image: # its first picture
 def _too_large(path:Path, max_pixels:int) -> PieNetError:
     return PieNetError(f"{path} has more than {max_pixels/1e6:.0f} megapixels; make it smaller first.")
 
-# %% ../nbs/01_photos.ipynb #a7b35d95
+# %% ../nbs/01_photos.ipynb #28e56605
 RAW_SUFFIXES = {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
                 ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
 
@@ -596,7 +598,7 @@ def _raw_size(path:Path) -> tuple[int, int]: # width and height, upright
     with _quiet(), _rawpy(path).imread(str(path)) as raw: sizes = raw.sizes
     return (sizes.iheight, sizes.iwidth) if sizes.flip in (5, 6) else (sizes.iwidth, sizes.iheight)
 
-# %% ../nbs/01_photos.ipynb #648c4888
+# %% ../nbs/01_photos.ipynb #482c9141
 class PhotoFile:
     "A photo file that was opened: what it is and what it says. Its pixels are decoded when they are asked for."
     def __init__(self, path:Path, max_pixels:int=MAX_PIXELS):
@@ -627,7 +629,7 @@ class PhotoFile:
     def __repr__(self):
         return f"PhotoFile({self.path.name}: {self.kind}, {self.width} × {self.height}, {self.bits} bits)"
 
-# %% ../nbs/01_photos.ipynb #9fb00782
+# %% ../nbs/01_photos.ipynb #51c45be7
 @patch
 def _decoded(self:PhotoFile) -> pyvips.Image:
     "The picture as the file holds it; libvips decodes while it is read."
@@ -692,7 +694,7 @@ def profile(self:PhotoFile) -> bytes|None:
     if self.kind == "PNG" and self._said: return self._said
     return self.data.icc or self._said or adobe
 
-# %% ../nbs/01_photos.ipynb #d0a3aeac
+# %% ../nbs/01_photos.ipynb #460234e3
 def _nclx(file) -> tuple[int, int]|None: # primaries and transfer, code points of ITU-T H.273
     "What the head of an AVIF or HEIF says about its colours."
     file.seek(0)
@@ -743,7 +745,7 @@ def open_file(path:str|os.PathLike,      # a photo file
     if not stat.S_ISREG(mode): raise PieNetError(f"{path} is no ordinary file; name a photo file.")
     with reading(path): return PhotoFile(path, max_pixels)
 
-# %% ../nbs/01_photos.ipynb #41bc9a97
+# %% ../nbs/01_photos.ipynb #0b0a84f5
 def to_8_bits(image:pyvips.Image) -> pyvips.Image: # rounded, not cut off
     "A picture of 16 bits with 8."
     return (image/257).rint().cast("uchar").copy(interpretation="srgb") if image.format == "ushort" else image
@@ -810,7 +812,7 @@ def from_pillow(picture:Image.Image # decoded
     "A picture of Pillow as libvips has it."
     return as_rgb(_from_pillow(picture), picture.info.get("icc_profile")), picture.getexif().get(0x0112, 1)
 
-# %% ../nbs/01_photos.ipynb #75d57008
+# %% ../nbs/01_photos.ipynb #f2dc6979
 def shrink(image:Image.Image, # 8 bits a channel
            size:int,          # side of the square
           ) -> Image.Image:   # `size` × `size`, the aspect ratio is given up
@@ -826,7 +828,7 @@ def upright(image:Image.Image, # as the file holds it
              6: Turn.ROTATE_270, 7: Turn.TRANSVERSE, 8: Turn.ROTATE_90}
     return image.transpose(turns[orientation]) if orientation in turns else image
 
-# %% ../nbs/01_photos.ipynb #0e3f64d9
+# %% ../nbs/01_photos.ipynb #f9563304
 def open_photo(photo:str|os.PathLike|Image.Image, # a file, or a picture already open
               ) -> Image.Image:                   # opened, not yet decoded
     "A photo file as Pillow opens it, for code that wants Pillow's own numbers; `PieNetError` if that cannot be done."
