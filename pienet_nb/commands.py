@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from fastcore.meta import delegates
 from fastcore.script import Param
 
-from .core import PieNetError, check_free, command, make_folder
+from .core import PieNetError, check_free, command, make_folder, n_threads, threads_per_photo
 from .photos import sample_photos
 from .metadata import make_note, read_note
 from .folder import (Batch, Progress, check_report, check_targets, find_photos, find_targets,
@@ -122,7 +122,7 @@ def _file_options(quality:int=None,      # of JPEG, WebP, AVIF and HEIC files, 1
 
 @delegates(_file_options)
 def _folder_options(recursive:bool=False,     # look into subfolders too; below --out they are the same
-                    jobs:int=None,            # photos at a time (one for each core, at most 4)
+                    jobs:int=None,            # photos at a time, each on a core of its own (all cores, at most 8)
                     consistent:bool=False,    # one edit for photos that are alike, such as those of a series
                     skip_existing:bool=False, # go on with a run that was stopped: leave out what is done
                     dry_run:bool=False,       # only say what would be done
@@ -138,7 +138,7 @@ def _checked(kwargs:dict, **more) -> SimpleNamespace:
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise PieNetError(f"The quality {options.quality} is out of range; give a number from 1 to 100.")
     if options.bits not in (None, 8, 16): raise PieNetError(f"A channel cannot have {options.bits} bits; give 8 or 16.")
-    if options.jobs is None: options.jobs = min(os.cpu_count() or 1, 4)
+    if options.jobs is None: options.jobs = min(os.cpu_count() or 1, 8)
     if options.jobs < 1: raise PieNetError(f"{options.jobs} photos at a time are too few; give 1 or more.")
     if options.report: check_report(options.report)
     return options
@@ -178,6 +178,16 @@ def _shared_luts(enhancer, batch, style, options) -> dict: # photo → LUT; phot
     return {photo: luts[group] for photo, group in zip(photos, groups)}
 
 # %% ../nbs/25_commands.ipynb #9d15ab43
+@contextmanager
+def _cores(n_photos:int):
+    "A block in which each of several photos is worked on by one core; a single one by all."
+    import torch
+    usual = torch.get_num_threads()
+    if n_photos > 1: torch.set_num_threads(1)
+    try:
+        with threads_per_photo(1 if n_photos > 1 else n_threads()): yield
+    finally: torch.set_num_threads(usual)
+
 def _work(enhancer, batch, targets:dict, style, options):
     "Enhance what is left of a batch and say so."
     by_file = {name: getattr(options, name) for name in signature(_file_options).parameters}
@@ -185,7 +195,7 @@ def _work(enhancer, batch, targets:dict, style, options):
     def _one(photo, target):
         return enhancer.enhance_file(photo, target, style, options.strength, options.overwrite,
                                      lut=luts.get(photo), **by_file)
-    with Progress(len(batch.left), options.quiet) as progress, \
+    with Progress(len(batch.left), options.quiet) as progress, _cores(len(batch.left)), \
          closing(work_on(batch, targets, _one, options.jobs)) as outcomes:
         for outcome in outcomes:
             if not options.quiet and (outcome.error is None or len(batch.photos) > 1): _tell(outcome, progress)

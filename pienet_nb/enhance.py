@@ -12,12 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pyvips
 import torch
 from fastcore.basics import patch
 from PIL import Image
 
 from .core import PieNetError, check_free, make_folder, replacing, to_tensor
+from .photos import pyvips # as 01_photos has quietened it
 from .photos import (PhotoFile, from_pillow, from_srgb, named_profile, open_file, photo_files, profile_name,
                               read_photo, read_squares, reading, sample_parts, shrink, square_of, srgb_of,
                               to_8_bits, turned, upright)
@@ -84,7 +84,7 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
     square = read_photo(photo, self.model.image_size)
     return self.model.lut(to_tensor(square), style.vector, size, strength)
 
-# %% ../nbs/23_enhance.ipynb #51157774
+# %% ../nbs/23_enhance.ipynb #3931541a
 def lut_in_space(lut:Lut,   # for sRGB
                  icc:bytes, # the profile of another space
                 ) -> Lut:   # for that space
@@ -97,7 +97,7 @@ def lut_in_space(lut:Lut,   # for sRGB
     table = nodes.astype(np.float32) + edited - through(from_srgb, clipped)
     return Lut(torch.from_numpy(table.clip(0, 65535)/65535).view(lut.table.shape), lut.name)
 
-# %% ../nbs/23_enhance.ipynb #f40c8a95
+# %% ../nbs/23_enhance.ipynb #3950e48b
 _STRIP = 128 # rows
 
 def _add_residual(pixels:np.ndarray,    # some rows of a photo, (h,w,3) or (h,w,4); changed in place
@@ -141,7 +141,7 @@ def _decode(image:pyvips.Image, # RGB and transparency, to be read once
         for job in jobs: job.result()
     return pixels
 
-# %% ../nbs/23_enhance.ipynb #5cb8ac3e
+# %% ../nbs/23_enhance.ipynb #e26542bc
 def _to_edit(photo:PhotoFile, srgb:bool, keep:bool) -> tuple[pyvips.Image, bytes|None]:
     "The pixels of a photo that will be edited, and the profile of the result; None: sRGB, and nobody said so."
     image, icc = photo.coded(keep), photo.icc
@@ -181,7 +181,7 @@ def _pixels(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     in_strips(lambda top, bottom: _edited(pixels[top:bottom], edit, top, len(pixels)), len(pixels))
     return pixels, icc
 
-# %% ../nbs/23_enhance.ipynb #64d973d8
+# %% ../nbs/23_enhance.ipynb #39262a32
 def _as_file(photo) -> PhotoFile: # or, for a picture of Pillow, what `_pixels` needs of one
     "A photo, opened."
     if isinstance(photo, PhotoFile): return photo
@@ -263,7 +263,7 @@ def enhance(photo:str|os.PathLike|Image.Image,        # a file or a picture
     enhancer = _kept(model and str(model))
     return enhancer.enhance(photo, enhancer.learn_style(preferred) if style is None else style, strength)
 
-# %% ../nbs/23_enhance.ipynb #3d8a5d5c
+# %% ../nbs/23_enhance.ipynb #f3597e50
 @patch
 def _write(self:Enhancer, photo:PhotoFile, target:Path, style:Style, strength:float, lut:Lut|None, # see `enhance_file`
            quality, bits, srgb:bool, strip_gps:bool) -> list[str]:
