@@ -252,7 +252,6 @@ def _people_tables(results:dict) -> list:
 def _people(model=None, data=None, baselines=None, n_preferred=20, n_draws=10, sheet=None, seed=42, journal=None):
     if not data: raise PieNetError("This benchmark needs --data FOLDER, with photos of real people.")
     models = {name: PieModel.load(folder) for name, folder in [("", model), *_named_folders(baselines)]}
-    if (told := models[""].for_raw()) is not models[""]: models["told raw"] = told
     results = people_benchmark(models, data, n_preferred, n_draws, seed, journal)
     if sheet:
         with replacing(sheet) as beside: people_sheet(models[""], results, data, seed).save(beside, quality=85)
