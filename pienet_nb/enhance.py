@@ -7,6 +7,7 @@ __all__ = ['MAX_STRENGTH', 'Enhancer', 'lut_in_space', 'check_strength', 'sample
 
 # %% ../nbs/23_enhance.ipynb #934ccb02
 import contextlib, difflib, functools, os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,15 +17,17 @@ import torch
 from fastcore.basics import patch
 from PIL import Image
 
-from .core import PieNetError, check_free, make_folder, replacing, to_tensor
+from .core import PieNetError, check_free, make_folder, n_threads, replacing, to_tensor
 from .photos import pyvips # as 01_photos has quietened it
 from .photos import (PhotoFile, from_pillow, from_srgb, named_profile, open_file, photo_files, profile_name,
-                              read_photo, read_squares, reading, sample_parts, shrink, square_of, srgb_of,
-                              to_8_bits, turned, upright)
+                              read_photo, read_squares, reading, sample_parts, sample_photos, shrink, square_of,
+                              srgb_of, to_8_bits, turned, upright)
 from .looks import Lut, Parametric, in_strips
 from .presets import DevelopPreset
 from .enhancer import PieModel
-from .preference import N_LEAST, Style, check_model, fit_style, mean_style, refine_vector
+from .embed import mean_vector
+from .preference import (N_LEAST, Style, check_model, describe_style, disliked_points, preferred_points,
+                                  refine_by_likes, refine_vector, search_note)
 from .metadata import carried, make_note
 from .writing import DEEP_KINDS, as_image, copy_jpeg, kind_to_write, write_photo
 
@@ -64,13 +67,29 @@ def learn_style(self:Enhancer, preferred, # photos in the taste: a folder, a pat
                 disliked=None,            # photos that are not, if any; see `refine_by_likes`
                 name:str="mine",          # of the new style
                 errors:list|None=None,    # collects a sentence for each broken photo; None: the first is raised
+                notes:list|None=None,     # collects what to tell the user: where the style lies, what dislikes did
+                progress:Callable|None=None, # of the search with dislikes, as in `left_out_changes`
                ) -> Style:
     "A `Style` from preferred photos; about twenty serve well."
-    model = self.model
-    preferred = read_squares(preferred, model.image_size, errors)
-    if disliked is None: return mean_style(model.embed, preferred, name, model.model_id)
-    disliked = read_squares(disliked, model.image_size, errors)
-    return fit_style(model.embed, preferred, disliked, name, model.model_id, guarded=True)
+    model, reasons = self.model, []
+    near = preferred_points(model.embed, read_squares(preferred, model.image_size, errors))
+    vector = mean = mean_vector(near)
+    if disliked is not None:
+        far = disliked_points(model.embed, read_squares(disliked, model.image_size, errors))
+        vector, _ = refine_by_likes(near, far, reasons=reasons, progress=progress)
+    if notes is not None:
+        if len(self.styles) > 1: notes.append(describe_style(vector, near, self._known_vectors()))
+        if disliked is not None: notes.append(self._search_note("disliked photos", mean, vector, reasons))
+    return Style(name, vector, len(near), model.model_id)
+
+@patch
+def _known_vectors(self:Enhancer) -> dict: return {name: style.vector for name, style in self.styles.items()}
+
+@patch
+def _search_note(self:Enhancer, what:str, start, found, reasons:list[str]) -> str:
+    "What a search did, shown on the sample photos."
+    photos = [read_photo(p, self.model.image_size) for p in sample_photos()]
+    return search_note(what, start, found, reasons, self.model.enhancer, to_tensor(photos) if photos else None)
 
 # %% ../nbs/23_enhance.ipynb #ad6c35d1
 @patch
@@ -84,7 +103,7 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
     square = read_photo(photo, self.model.image_size)
     return self.model.lut(to_tensor(square), style.vector, size, strength)
 
-# %% ../nbs/23_enhance.ipynb #3931541a
+# %% ../nbs/23_enhance.ipynb #6198bb5d
 def lut_in_space(lut:Lut,   # for sRGB
                  icc:bytes, # the profile of another space
                 ) -> Lut:   # for that space
@@ -97,7 +116,7 @@ def lut_in_space(lut:Lut,   # for sRGB
     table = nodes.astype(np.float32) + edited - through(from_srgb, clipped)
     return Lut(torch.from_numpy(table.clip(0, 65535)/65535).view(lut.table.shape), lut.name)
 
-# %% ../nbs/23_enhance.ipynb #3950e48b
+# %% ../nbs/23_enhance.ipynb #76b351fc
 _STRIP = 128 # rows
 
 def _add_residual(pixels:np.ndarray,    # some rows of a photo, (h,w,3) or (h,w,4); changed in place
@@ -132,7 +151,7 @@ def _decode(image:pyvips.Image, # RGB and transparency, to be read once
     depth = np.uint16 if image.format == "ushort" else np.uint8
     pixels = np.empty((image.height, image.width, image.bands), np.uint16 if bits == 16 else depth)
     region, jobs = pyvips.Region.new(image), []
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(n_threads()) as pool:
         for top in range(0, image.height, _STRIP):
             strip = pixels[top:top + _STRIP]
             strip[:] = np.frombuffer(region.fetch(0, top, image.width, len(strip)), depth).reshape(strip.shape)
@@ -141,7 +160,7 @@ def _decode(image:pyvips.Image, # RGB and transparency, to be read once
         for job in jobs: job.result()
     return pixels
 
-# %% ../nbs/23_enhance.ipynb #e26542bc
+# %% ../nbs/23_enhance.ipynb #8a1a9084
 def _to_edit(photo:PhotoFile, srgb:bool, keep:bool) -> tuple[pyvips.Image, bytes|None]:
     "The pixels of a photo that will be edited, and the profile of the result; None: sRGB, and nobody said so."
     image, icc = photo.coded(keep), photo.icc
@@ -181,7 +200,7 @@ def _pixels(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     in_strips(lambda top, bottom: _edited(pixels[top:bottom], edit, top, len(pixels)), len(pixels))
     return pixels, icc
 
-# %% ../nbs/23_enhance.ipynb #39262a32
+# %% ../nbs/23_enhance.ipynb #3fd3b184
 def _as_file(photo) -> PhotoFile: # or, for a picture of Pillow, what `_pixels` needs of one
     "A photo, opened."
     if isinstance(photo, PhotoFile): return photo
@@ -263,7 +282,7 @@ def enhance(photo:str|os.PathLike|Image.Image,        # a file or a picture
     enhancer = _kept(model and str(model))
     return enhancer.enhance(photo, enhancer.learn_style(preferred) if style is None else style, strength)
 
-# %% ../nbs/23_enhance.ipynb #f3597e50
+# %% ../nbs/23_enhance.ipynb #62fe5986
 @patch
 def _write(self:Enhancer, photo:PhotoFile, target:Path, style:Style, strength:float, lut:Lut|None, # see `enhance_file`
            quality, bits, srgb:bool, strip_gps:bool) -> list[str]:
@@ -336,6 +355,8 @@ def lut(self:Enhancer, photo:str|os.PathLike|Image.Image, # a file or a picture
 def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, a `Style`, or a saved style file
                  before,    # photos as they were: a folder, a pattern, or a list of files
                  after,     # the same photos as the user edited them, under the same names
+                 notes:list|None=None,        # collects what to tell the user: what the pairs did
+                 progress:Callable|None=None, # of the search, as in `left_out_changes`
                 ) -> Style: # of the same name
     "The style, moved towards what some pairs show."
     style = self.find_style(style)
@@ -345,7 +366,9 @@ def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, 
         raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and {N_LEAST} pairs "
                           "are needed; add some, or learn from preferred photos alone.")
     pairs = (read_squares([files[name] for name in both], self.model.image_size) for files in (first, second))
-    vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs)
+    reasons = []
+    vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs, reasons=reasons, progress=progress)
+    if notes is not None: notes.append(self._search_note("pairs", style.vector, vector, reasons))
     return Style(style.name, vector, style.n_photos, style.model_id)
 
 # %% ../nbs/23_enhance.ipynb #e41b70c8
