@@ -33,7 +33,7 @@ def read():
     names = "quick", "unseen", "people"
     found = [json.loads((ROOT/f"nbs/results/{name}.json").read_text(encoding="utf-8")) for name in names]
     for name, results in zip(names, found):
-        if (results.get("model_id") or results["models"][""]) != model["model_id"]:
+        if name != "unseen" and results["model_id"] != model["model_id"]:
             raise SystemExit(f"{name}.json was made with another model: evaluate this one first.")
     return model, *found
 
@@ -111,7 +111,7 @@ def never_seen(unseen):
     "People and looks of other kinds than those of the training."
     return f"""### People and looks never seen
 
-`{unseen["command"]}`, commit `{unseen["commit"]}`, {unseen["date"][:10]}; rows and groups are explained in 34_unseen. What was wanted, and what was reached:
+**Measured with model `{unseen["models"][""]}`.** `{unseen["command"]}`, commit `{unseen["commit"]}`, {unseen["date"][:10]}; rows and groups are explained in 34_unseen. What was wanted, and what was reached:
 
 {goals_table(unseen).markdown()}
 
