@@ -78,7 +78,6 @@ class ColourNet(nn.Module):
         return source, F.pad(statistics, (0, 1), value=1.) if self.told_raw else statistics
 
     told_raw = False # what `for_raw` sets
-
     def for_raw(self) -> "ColourNet":
         "The same network, told that its photos are raw: nobody has developed them."
         told = copy.copy(self)

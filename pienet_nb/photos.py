@@ -524,6 +524,7 @@ def reading(path:str|os.PathLike): # the photo that is read in the block
         raise PieNetError(f"{path} is damaged or cut short ({reason[0].strip()[-150:]}); "
                           "copy it again from where it came from.") from None
 
+# %% ../nbs/01_photos.ipynb #068d17e8
 def _from_pillow(image:Image.Image) -> pyvips.Image:
     "A decoded picture of Pillow, with its depth and transparency."
     if not image.mode.startswith("I") and image.has_transparency_data:
@@ -551,6 +552,7 @@ def _for_pillow(photo) -> bool:
     lab = tag_numbers(tags, _PHOTOMETRIC, order) == (8,) and max(tag_numbers(tags, 258, order), default=8) == 8
     return lab or bool(_PILLOW_TIFFS & set(tag_numbers(tags, 259, order)))
 
+# %% ../nbs/01_photos.ipynb #5a5cac8d
 def _heif(path:Path):
     "A HEIC file as libheif opens it."
     try: import pillow_heif

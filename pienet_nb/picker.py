@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 from fastcore.basics import patch
+import numpy as np
 from PIL import Image
 from traitlets import Any, Float, HasTraits, Int, TraitError, Tuple, Unicode, dlink, link, validate
 
@@ -21,6 +22,7 @@ from .core import PieNetError
 from .photos import KINDS, open_photo, photo_files, read_photo, sample_photos
 from .looks import Look, built_in_looks
 from .preference import Style
+from .writing import write_photo
 from .enhance import Enhancer
 
 # %% ../nbs/26_picker.ipynb #17236ffa
@@ -219,7 +221,9 @@ def _save(self:StylePicker, what:str, suffix:str|None, write) -> Path|None: # wr
 def save_photo(self:StylePicker) -> Path|None:
     "Write the photo in the taste in use, at full size, beside the original."
     photo = self.photos[self.photo]
-    def write(style, path): self.enhancer.enhance_file(photo, path, style, self.strength)
+    def write(style, path):
+        if not isinstance(photo, Image.Image): self.enhancer.enhance_file(photo, path, style, self.strength)
+        else: write_photo(np.asarray(self.enhancer.enhance(photo, style, self.strength)), path)
     return self._save("photo", None, write)
 
 @patch

@@ -175,6 +175,7 @@ def _png_head(data:Metadata) -> bytes: # what stands between the first chunk and
     if data.comment: head += _chunk(b"tEXt", b"Comment\0" + data.comment.replace(b"\0", b" "))
     return head + b"".join(_chunk(name, content) for name, content in data.texts)
 
+# %% ../nbs/19_writing.ipynb #18286197
 class _Exchange:
     "Passes a PNG on to a file, with other chunks before the picture."
     def __init__(self, file, head:bytes): self.file, self.head, self.waiting, self.error = file, head, b"", None

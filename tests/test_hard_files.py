@@ -50,13 +50,17 @@ def distance(photo, truth):
 # ---- the hard files, line by line
 
 LOSSLESS = """adobe_16.tif p3_16.tif pro_16.tif p3.png adobe.png pro.png linsrgb.png linsrgb_16.tif elle_srgb_g10.png
-rgb16_planar.tif png_cicp_p3.png rgbf32.tif rgb32.tif rgbf16.tif rgb16_lzma.tif tc_zstd.tif rgb16_big.tif rgb16_tiled.tif
+rgb16_planar.tif png_cicp_p3.png rgbf32.tif rgb32.tif rgbf16.tif rgb16_lzma.tif tc_zstd.tif rgb16_big.tif
+rgb16_tiled.tif
 rgb16_bigendian.tif png48_i.png png48_n.png png48_own.png rgb8_src.tif cmyk_plain.tif x.psd x.jp2 ll.webp multipage.tif
 png_srgb_chunk.png""".split()
-GREY = """grey16.png grey16.tif grey8_miniswhite.tif greyf32.tif greyf32_over1.tif greyf32_nan.tif pnggrey16.png""".split()
-JPEGS = """linsrgb.jpg adobe_dcf_r03.jpg adobe.jpg p3.jpg pro.jpg cmyk_plain.jpg arith.jpg progressive.jpg s411.jpg s440.jpg
+GREY = """grey16.png grey16.tif grey8_miniswhite.tif greyf32.tif greyf32_over1.tif greyf32_nan.tif
+pnggrey16.png""".split()
+JPEGS = """linsrgb.jpg adobe_dcf_r03.jpg adobe.jpg p3.jpg pro.jpg cmyk_plain.jpg arith.jpg progressive.jpg s411.jpg
+s440.jpg
 rgbjpeg.jpg rgb_with_grey_profile.jpg x.heic avif.avif""".split()
-LYING = """tif_o6_L_raw.tif tif_o6_RGBA_raw.tif tif_o6_RGB_raw.tif tif_o6_I16_lzw.tif tif_o6_LA_raw.tif tif_o6_CMYK_lzw.tif
+LYING = """tif_o6_L_raw.tif tif_o6_RGBA_raw.tif tif_o6_RGB_raw.tif tif_o6_I16_lzw.tif tif_o6_LA_raw.tif
+tif_o6_CMYK_lzw.tif
 tif_o6_P_lzw.tif alpha_o6.tif ori5.jpg ori6.jpg ori8.jpg x_interop_int.jpg pal_trns_o6.png la_o6.png alpha_o6.webp
 png_raw_profile_exif_o6.png xmp_orientation_only.jpg""".split()
 

@@ -1,6 +1,7 @@
 """Throw damaged and made-up files at every reader: python tools/fuzz_files.py --cases 20000 --out findings.json
 
-Whatever a file holds, the answer is a result or a `PieNetError`; anything else is a finding: another exception, a line on
+Whatever a file holds, the answer is a result or a `PieNetError`; anything else is a finding: another exception, a
+line on
 the terminal, more than the time or the memory that is allowed, a process that dies, a file that nobody asked for.
 The cases run in processes that may be killed, several hundred in each; a case depends on nothing but its seed, and
 `--seed S --cases 1` runs one again.
