@@ -148,6 +148,7 @@ def _decode_at_once(photo:PhotoFile) -> np.ndarray|None: # (h,w,3); None where a
     try: return simplejpeg.decode_jpeg(Path(photo.path).read_bytes(), "RGB")
     except ValueError: return None # libvips will say whether it can be read
 
+# %% ../nbs/23_enhance.ipynb #59b51629
 def _decode(image:pyvips.Image, # RGB and transparency, to be read once
             bits:int,           # 8 or 16: of the result; never fewer than the picture has
             finish=None,        # called with each strip and the number of its first row, several at a time

@@ -670,6 +670,7 @@ def _look_by_pillow(self:PhotoFile, max_pixels:int):
         self.orientation = 1 if self.kind == "TIFF" else image.getexif().get(0x0112, 1)
     self._take(self._decoded())
 
+# %% ../nbs/01_photos.ipynb #b8a0c03b
 @patch
 def _look_by_heif(self:PhotoFile, max_pixels:int):
     "The same for HEIC, which libheif reads by itself: libvips' wheels have no decoder for it."
@@ -722,6 +723,7 @@ def coded(self:PhotoFile, keep:bool=False, # see `as_rgb`
     if image is None or keep: image = as_rgb(self._decoded(), self.profile, keep)[0]
     return image
 
+# %% ../nbs/01_photos.ipynb #0a28c461
 def turned(image:pyvips.Image, # as the file holds it
            orientation:int,    # 1 to 8, as EXIF counts
            in_memory:bool=False, # it need not be decoded
@@ -773,6 +775,7 @@ def square_of(image:pyvips.Image, # what `as_rgb` gives: RGB and transparency,
     box = 0, 0, min(image.width/across, small.width), min(image.height/down, small.height)
     return small.resize((size, size), Image.Resampling.BICUBIC, box)
 
+# %% ../nbs/01_photos.ipynb #0a3cb46d
 @patch
 def _draft(self:PhotoFile, size:int) -> Image.Image:
     "A square of a JPEG, from a decoder that skips what is not needed."
@@ -794,6 +797,7 @@ def read_photo(photo:str|os.PathLike|Image.Image|PhotoFile, # a file, or a pictu
         if size: return photo.square(size)
         return upright(_plain(photo.coded(), photo.icc, photo.colours), photo.orientation)
 
+# %% ../nbs/01_photos.ipynb #df42895f
 @patch
 def square(self:PhotoFile, size:int, # side
           ) -> Image.Image:          # upright, mode `RGB`, colours in sRGB
