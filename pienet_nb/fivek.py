@@ -56,7 +56,7 @@ def render_raw(path:str|Path, # a raw file
     "A raw photo with the camera's white balance and nothing else."
     try: import rawpy
     except ImportError:
-        raise PieNetError(f"{path} is a raw photo; install what reads it: pip install 'pienet_nb[raw]'.") from None
+        raise PieNetError(f"{path} is a raw photo; install what reads it: pip install rawpy.") from None
     try:
         with rawpy.imread(str(path)) as raw: pixels = raw.postprocess(use_camera_wb=True, no_auto_bright=True)
     except (rawpy.LibRawError, OSError):
