@@ -371,7 +371,9 @@ def start(tmp_path, name, *argv, **options):
     script.write_text(PROGRAM.format(name))
     env = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
     return subprocess.Popen([sys.executable, script, *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=env, **options)
+                            text=True, env=env, preexec_fn=_hears_interrupts if os.name == "posix" else None, **options)
+
+def _hears_interrupts(): signal.signal(signal.SIGINT, signal.default_int_handler) # also below a shell that does not
 
 def test_help_and_version_need_no_torch(tmp_path):
     code = "import sys; from pienet_nb.commands import pienet_enhance; assert 'torch' not in sys.modules"
