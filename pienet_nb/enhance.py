@@ -28,6 +28,7 @@ from .enhancer import PieModel
 from .embed import mean_vector
 from .preference import (N_LEAST, Style, check_model, describe_style, disliked_points, preferred_points,
                                   refine_by_likes, refine_vector, search_note)
+from .fullres import edit_rows
 from .metadata import carried, make_note
 from .writing import DEEP_KINDS, as_image, copy_jpeg, kind_to_write, write_photo
 
@@ -124,24 +125,6 @@ def lut_in_space(lut:Lut,   # for sRGB
 # %% ../nbs/23_enhance.ipynb #76b351fc
 _STRIP = 128 # rows
 
-def _add_residual(pixels:np.ndarray,    # some rows of a photo, (h,w,3) or (h,w,4); changed in place
-                  residual:Image.Image, # what to add, 128 for nothing; of the whole photo
-                  top:int,              # the first of the rows
-                  height:int,           # of the whole photo
-                 ):
-    "Add the rows' part of an enlarged residual."
-    scale, rows = residual.height/height, len(pixels)
-    box = 0, top*scale, residual.width, min((top + rows)*scale, residual.height)
-    steps = np.asarray(residual.resize((pixels.shape[1], rows), Image.Resampling.BILINEAR, box), np.int32) - 128
-    most = np.iinfo(pixels.dtype).max
-    pixels[..., :3] = (pixels[..., :3] + steps*(most//255)).clip(0, most)
-
-def _edited(pixels:np.ndarray, edit:tuple, top:int, height:int):
-    "Some rows of a photo, edited in place."
-    lut, residual = edit
-    lut.apply_pixels(pixels, out=pixels)
-    if residual is not None: _add_residual(pixels, residual, top, height)
-
 def _decode_at_once(photo:PhotoFile) -> np.ndarray|None: # (h,w,3); None where anything is odd
     "A plain JPEG, by libjpeg-turbo alone: that takes half of libvips' time."
     import simplejpeg
@@ -194,7 +177,7 @@ def _pixels(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     if lut or photo.kind == "JPEG" and photo.colours != "CMYK":
         with ThreadPoolExecutor(1) as pool:
             edit = pool.submit(self._edit_of, photo, style, strength, srgb, lut)
-            finish = lambda strip, top: _edited(strip, edit.result(), top, image.height) # noqa: E731
+            finish = lambda strip, top: edit_rows(strip, *edit.result(), top, image.height) # noqa: E731
             at_once = bits == 8 and photo.is_plain and not (srgb and photo.colours == "wide")
             pixels = _decode_at_once(photo) if at_once else None
             if pixels is None: return _decode(image, bits, finish), icc
@@ -203,7 +186,7 @@ def _pixels(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     pixels = _decode(image, bits)
     square = square_of(as_image(pixels), photo.icc, "" if srgb else photo.colours, self.model.image_size)
     edit = self._edit_of(photo, style, strength, srgb, None, upright(square, photo.orientation))
-    in_strips(lambda top, bottom: _edited(pixels[top:bottom], edit, top, len(pixels)), len(pixels))
+    in_strips(lambda top, bottom: edit_rows(pixels[top:bottom], *edit, top, len(pixels)), len(pixels))
     return pixels, icc
 
 # %% ../nbs/23_enhance.ipynb #3fd3b184
