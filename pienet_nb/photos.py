@@ -29,7 +29,7 @@ def _text_of_libvips(text) -> str: # a C string, or NULL
     "What libvips says; the words of a damaged file that it quotes need not be UTF-8."
     return "" if text == pyvips.ffi.NULL else pyvips.ffi.string(text).decode("utf-8", "replace")
 
-pyvips._to_string = pyvips.error._to_string = _text_of_libvips # of its log and its errors: pyvips takes UTF-8 for granted
+pyvips._to_string = pyvips.error._to_string = _text_of_libvips # of its log and its errors
 
 # %% auto #0
 __all__ = ['TAG_SIZES', 'EXIF_DIRECTORY', 'GPS_DIRECTORY', 'INTEROP_DIRECTORY', 'D65', 'PRIMARIES', 'MAX_PIXELS', 'RAW_SUFFIXES',
