@@ -101,13 +101,11 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
          size:int=33,                      # points per axis of the LUT
         ) -> tuple[Lut, Image.Image|None]: # for sRGB colours
     "What the network would do to a photo: a LUT, and a residual if there is one."
-    square = read_photo(photo, self.model.image_size)
-    model = self.model.for_raw() if _is_raw(photo) else self.model # nobody has developed it
-    return model.lut(to_tensor(square), style.vector, size, strength)
+    opened = photo if isinstance(photo, (Image.Image, PhotoFile)) else open_file(photo)
+    model = self.model.for_raw() if _is_raw(opened) else self.model # nobody has developed it
+    return model.lut(to_tensor(read_photo(opened, model.image_size)), style.vector, size, strength)
 
-def _is_raw(photo) -> bool:
-    if isinstance(photo, Image.Image): return False
-    return (photo if isinstance(photo, PhotoFile) else open_file(photo)).kind == "RAW"
+def _is_raw(photo:Image.Image|PhotoFile) -> bool: return isinstance(photo, PhotoFile) and photo.kind == "RAW"
 
 # %% ../nbs/23_enhance.ipynb #6198bb5d
 def lut_in_space(lut:Lut,   # for sRGB
