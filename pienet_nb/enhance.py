@@ -21,7 +21,7 @@ from .core import PieNetError, check_free, make_folder, n_threads, replacing, to
 from .photos import pyvips # as 01_photos has quietened it
 from .photos import (PhotoFile, from_pillow, from_srgb, named_profile, open_file, photo_files, profile_name,
                               read_photo, read_squares, reading, sample_parts, sample_photos, shrink, square_of,
-                              srgb_of, to_8_bits, turned, upright)
+                              srgb_of, to_8_bits, turned, upright, upright_rows)
 from .looks import Lut, Parametric, in_strips
 from .presets import DevelopPreset
 from .enhancer import PieModel
@@ -30,7 +30,7 @@ from .preference import (N_LEAST, Style, check_model, describe_style, disliked_p
                                   refine_by_likes, refine_vector, search_note)
 from .fullres import edit_rows
 from .metadata import carried, make_note
-from .writing import DEEP_KINDS, as_image, copy_jpeg, kind_to_write, write_photo
+from .writing import DEEP_KINDS, Strips, as_image, copy_jpeg, kind_to_write, write_photo
 
 # %% ../nbs/23_enhance.ipynb #af4c1df7
 class Enhancer:
@@ -123,11 +123,20 @@ def lut_in_space(lut:Lut,   # for sRGB
 # %% ../nbs/23_enhance.ipynb #76b351fc
 _STRIP = 128 # rows
 
-def _decode_at_once(photo:PhotoFile) -> np.ndarray|None: # (h,w,3); None where anything is odd
+def _decode_at_once(photo:PhotoFile,
+                    layout:str="RGB", # or "RGBX", with a byte that is not used
+                   ) -> np.ndarray|None: # (h,w,3) or (h,w,4); None where anything is odd
     "A plain JPEG, by libjpeg-turbo alone: that takes half of libvips' time."
     import simplejpeg
-    try: return simplejpeg.decode_jpeg(Path(photo.path).read_bytes(), "RGB")
+    try: return simplejpeg.decode_jpeg(Path(photo.path).read_bytes(), layout)
     except ValueError: return None # libvips will say whether it can be read
+
+@contextlib.contextmanager
+def _meanwhile(func:Callable, *args):
+    "Call `func` in another thread during the block, if a photo may have one; the block gets a function for its result."
+    if n_threads() == 1: yield functools.cache(functools.partial(func, *args))
+    else:
+        with ThreadPoolExecutor(1) as pool: yield pool.submit(func, *args).result
 
 # %% ../nbs/23_enhance.ipynb #59b51629
 def _decode(image:pyvips.Image, # RGB and transparency, to be read once
@@ -148,6 +157,9 @@ def _decode(image:pyvips.Image, # RGB and transparency, to be read once
     return pixels
 
 # %% ../nbs/23_enhance.ipynb #8a1a9084
+def _is_simple(photo:PhotoFile, bits:int, srgb:bool) -> bool: # a JPEG of which no number is converted
+    return bits == 8 and photo.is_plain and not (srgb and photo.colours == "wide")
+
 def _to_edit(photo:PhotoFile, srgb:bool, keep:bool) -> tuple[pyvips.Image, bytes|None]:
     "The pixels of a photo that will be edited, and the profile of the result; None: sRGB, and nobody said so."
     image, icc = photo.coded(keep), photo.icc
@@ -173,11 +185,9 @@ def _pixels(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     image, icc = _to_edit(photo, srgb, keep=not strength and not srgb)
     if not strength: return _decode(image, bits), icc
     if lut or photo.kind == "JPEG" and photo.colours != "CMYK":
-        with ThreadPoolExecutor(1) as pool:
-            edit = pool.submit(self._edit_of, photo, style, strength, srgb, lut)
-            finish = lambda strip, top: edit_rows(strip, *edit.result(), top, image.height) # noqa: E731
-            at_once = bits == 8 and photo.is_plain and not (srgb and photo.colours == "wide")
-            pixels = _decode_at_once(photo) if at_once else None
+        with _meanwhile(self._edit_of, photo, style, strength, srgb, lut) as edit:
+            finish = lambda strip, top: edit_rows(strip, *edit(), top, image.height) # noqa: E731
+            pixels = _decode_at_once(photo) if _is_simple(photo, bits, srgb) else None
             if pixels is None: return _decode(image, bits, finish), icc
             in_strips(lambda top, bottom: finish(pixels[top:bottom], top), len(pixels))
             return pixels, icc
@@ -270,6 +280,26 @@ def enhance(photo:str|os.PathLike|Image.Image,        # a file or a picture
     return enhancer.enhance(photo, enhancer.learn_style(preferred) if style is None else style, strength)
 
 # %% ../nbs/23_enhance.ipynb #62fe5986
+_MOST_WITH_FOUR = 50_000_000 # pixels
+
+@patch
+def _strips(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:int, srgb:bool, lut:Lut|None,
+           ) -> tuple[Strips|None, bytes|None]: # None where that is not possible; its profile
+    "A plain JPEG in the taste of a style, to be made while it is written."
+    if not strength or not _is_simple(photo, bits, srgb): return None, None
+    layout = "RGBX" if photo.width*photo.height <= _MOST_WITH_FOUR else "RGB"
+    with _meanwhile(self._edit_of, photo, style, strength, srgb, lut) as edit:
+        pixels = _decode_at_once(photo, layout)
+        if pixels is None: return None, None
+        lut, residual = edit()
+    if residual is not None: # it belongs to rows of the file
+        in_strips(lambda top, bottom: edit_rows(pixels[top:bottom], lut, residual, top, len(pixels)), len(pixels))
+    def rows(top, bottom):
+        strip = upright_rows(pixels, photo.orientation, top, bottom)
+        return strip if residual is not None else lut.apply_pixels(strip, out=strip)
+    return Strips(photo.width, photo.height, rows), _to_edit(photo, srgb, False)[1]
+
+# %% ../nbs/23_enhance.ipynb #ddc3f00b
 @patch
 def _write(self:Enhancer, photo:PhotoFile, target:Path, style:Style, strength:float, lut:Lut|None, # see `enhance_file`
            quality, bits, srgb:bool, strip_gps:bool) -> list[str]:
@@ -281,11 +311,14 @@ def _write(self:Enhancer, photo:PhotoFile, target:Path, style:Style, strength:fl
             photo.coded().avg() # a damaged photo is found before it is copied
             data = carried(photo, size, photo.profile, make_note(style, strength), strip_gps)
             return copy_jpeg(photo.path, target, data)
-        pixels, icc = self._pixels(photo, style, strength, bits or photo.bits, srgb or kind == "BMP", lut)
-        fewer = bits == 8 and pixels.dtype == np.uint16
-        picture = pixels if photo.orientation == 1 and not fewer else turned(as_image(pixels), photo.orientation, True)
+        picture = icc = None
+        if kind == "JPEG": picture, icc = self._strips(photo, style, strength, bits or photo.bits, srgb, lut)
+        if picture is None:
+            pixels, icc = self._pixels(photo, style, strength, bits or photo.bits, srgb or kind == "BMP", lut)
+            picture = pixels if photo.orientation == 1 else turned(as_image(pixels), photo.orientation, True)
+            if bits == 8 and pixels.dtype == np.uint16: picture = to_8_bits(as_image(picture))
         data = carried(photo, size, icc, make_note(style, strength), strip_gps)
-    return write_photo(to_8_bits(picture) if fewer else picture, target, data, quality)
+    return write_photo(picture, target, data, quality)
 
 # %% ../nbs/23_enhance.ipynb #5e9e9f56
 @patch

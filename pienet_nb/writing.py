@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import contextlib, hashlib, io, os, re, struct, zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .core import PieNetError, replacing
+from .core import PieNetError, n_threads, replacing
 from .photos import pyvips # as 01_photos has quietened it
 from .photos import (EXIF_DIRECTORY, GPS_DIRECTORY, KINDS, Metadata, PhotoFile, first_directory, jpeg_segments,
                               named_profile, open_file, over_white, read_directory, tag_numbers, to_8_bits,
@@ -20,8 +22,8 @@ from .photos import (EXIF_DIRECTORY, GPS_DIRECTORY, KINDS, Metadata, PhotoFile, 
 from .metadata import captions_as_xmp, carried, resource_blocks
 
 # %% auto #0
-__all__ = ['JPEG_QUALITY', 'DEEP_KINDS', 'divided_xmp', 'encoded_jpeg', 'copy_jpeg', 'kind_to_write', 'write_photo', 'as_image',
-           'save_photo']
+__all__ = ['JPEG_QUALITY', 'DEEP_KINDS', 'divided_xmp', 'Strips', 'encoded_jpeg', 'copy_jpeg', 'kind_to_write', 'write_photo',
+           'as_image', 'save_photo']
 
 # %% ../nbs/19_writing.ipynb #aa8105a5
 _ROOM = 65_533                             # bytes that a segment holds
@@ -88,7 +90,8 @@ def _pixels(picture:pyvips.Image|np.ndarray) -> np.ndarray: # (h,w,bands)
     return picture if isinstance(picture, np.ndarray) else picture.numpy()
 
 def _write_jpeg(picture, path:Path, data:Metadata, quality:int) -> list[str]:
-    pieces = encoded_jpeg(np.ascontiguousarray(_pixels(picture)), quality, data.sampling)
+    if not isinstance(picture, Strips): picture = np.ascontiguousarray(_pixels(picture))
+    pieces = encoded_jpeg(picture, quality, data.sampling)
     head, lost = _jpeg_head(data)
     start = 4 + int.from_bytes(pieces[0][4:6], "big") if pieces[0][2:4] == b"\xff\xe0" else 2 # its own JFIF segment
     with open(path, "wb") as file: file.writelines((b"\xff\xd8", head, memoryview(pieces[0])[start:], *pieces[1:]))
@@ -98,11 +101,21 @@ def _write_jpeg(picture, path:Path, data:Metadata, quality:int) -> list[str]:
 _BLOCKS = {"444": (8, 8), "422": (16, 8), "420": (16, 16), "440": (8, 16), "411": (32, 8)} # pixels, across and down
 _LARGE = 1_000_000 # pixels: from here on strips are worth it
 
-def _strip_rows(width:int, height:int, sampling:str) -> tuple[int, int]: # rows of a strip, blocks in it
-    "Four strips of whole blocks, or more where a strip would have too many blocks for JPEG."
+@dataclass
+class Strips:
+    "A picture that is made while it is written, as JPEG."
+    width:int
+    height:int
+    rows:Callable # (top, bottom) → these rows, upright, 8 bits, contiguous, (n,w,3), or (n,w,4) with a byte not used
+
+def _as_strips(pixels:np.ndarray) -> Strips:
+    return Strips(pixels.shape[1], pixels.shape[0], lambda top, bottom: pixels[top:bottom])
+
+def _strip_rows(width:int, sampling:str) -> tuple[int, int]: # rows of a strip, blocks in it
+    "Whole blocks of 128 rows, or fewer where a strip would have too many blocks for JPEG."
     across, down = _BLOCKS[sampling]
-    in_row, rows = -(-width//across), -(-height//down)
-    each = max(min(-(-rows//4), 65_535//in_row), 1)
+    in_row = -(-width//across)
+    each = max(min(128//down, 65_535//in_row), 1)
     return each*down, each*in_row
 
 def _parts(stream:bytes) -> tuple[bytes, bytes, bytes]: # up to the scan, the head of the scan, its data
@@ -112,18 +125,21 @@ def _parts(stream:bytes) -> tuple[bytes, bytes, bytes]: # up to the scan, the he
     end = at + 2 + int.from_bytes(stream[at + 2:at + 4], "big")
     return stream[:at], stream[at:end], stream[end:-2]
 
-def encoded_jpeg(pixels:np.ndarray, # (h,w,3), 8 bits
-                 quality:int,       # 1 to 100
-                 sampling:str,      # colour resolution: 444, 422, 420, 440 or 411
-                ) -> list[bytes]:   # the file, in pieces
+def encoded_jpeg(picture:np.ndarray|Strips, # (h,w,3), 8 bits
+                 quality:int,               # 1 to 100
+                 sampling:str,              # colour resolution: 444, 422, 420, 440 or 411
+                ) -> list[bytes]:           # the file, in pieces
     "A picture as JPEG, encoded in strips on several cores."
     import simplejpeg
-    height, width, _ = pixels.shape
-    rows, interval = _strip_rows(width, height, sampling)
-    def encode(top): return simplejpeg.encode_jpeg(pixels[top:top + rows], quality, "RGB", sampling)
-    if height*width < _LARGE or rows >= height or interval > 65_535:
-        return [simplejpeg.encode_jpeg(pixels, quality, "RGB", sampling)]
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool: strips = pool.map(encode, range(0, height, rows))
+    if isinstance(picture, np.ndarray): picture = _as_strips(picture)
+    width, height = picture.width, picture.height
+    rows, interval = _strip_rows(width, sampling)
+    def encode(top, end):
+        strip = picture.rows(top, min(end, height))
+        return simplejpeg.encode_jpeg(strip, quality, "RGB" if strip.shape[2] == 3 else "RGBX", sampling)
+    if height*width < _LARGE or rows >= height or interval > 65_535: return [encode(0, height)]
+    with ThreadPoolExecutor(n_threads()) as pool:
+        strips = list(pool.map(lambda top: encode(top, top + rows), range(0, height, rows)))
     heads, scans, data = zip(*map(_parts, strips))
     frame = heads[0].rindex(b"\xff\xc0") + 5                             # where the height stands
     head = heads[0][:frame] + struct.pack(">H", height) + heads[0][frame + 2:]
@@ -336,19 +352,24 @@ def _writing(path:Path):
                               "choose another kind of file.") from None
 
 # %% ../nbs/19_writing.ipynb #d8b868f6
-def write_photo(picture:pyvips.Image|np.ndarray, # upright RGB or RGBA, 8 or 16 bits, (h,w,3) or (h,w,4) as an array
+def write_photo(picture:pyvips.Image|np.ndarray|Strips, # upright RGB or RGBA, 8 or 16 bits, (h,w,3) or (h,w,4)
                 path:str|os.PathLike,            # its suffix says which kind of file
                 data:Metadata|None=None,         # what it says about itself, see `carried`
                 quality:int|None=None,           # of lossy kinds, 1 to 100; None: JPEG, WebP 95, AVIF 85, HEIC 90
                ) -> list[str]:                   # what had no room in the file
-    "Write a photo file; whatever was at `path` is replaced only by the complete file."
-    path, data, image = Path(path), data or Metadata(), as_image(picture)
+    "Write a photo file; whatever was at `path` is replaced only by the complete file. `Strips` are for JPEG."
+    path, data = Path(path), data or Metadata()
+    image = picture if isinstance(picture, Strips) else as_image(picture)
     kind = kind_to_write(path, (image.width, image.height))
-    ready = image if kind in _CLEAR_KINDS else over_white(image)
-    if kind not in DEEP_KINDS: ready = to_8_bits(ready)
+    ready = image if isinstance(image, Strips) else _made_ready(image, kind)
     if ready is image and kind in _ARRAY_KINDS: ready = picture # no copy
     with _writing(path) as beside: lost = _WRITERS[kind](ready, beside, data, quality or _QUALITY.get(kind, 0))
     return [f"{path.name} has no room for the {part} of the photo." for part in lost]
+
+def _made_ready(image:pyvips.Image, kind:str) -> pyvips.Image:
+    "A picture with no more than its kind of file can hold."
+    if kind not in _CLEAR_KINDS: image = over_white(image)
+    return image if kind in DEEP_KINDS else to_8_bits(image)
 
 def as_image(picture) -> pyvips.Image:
     "An array as a picture of libvips, without a copy."
