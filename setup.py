@@ -12,8 +12,9 @@ settings = config["DEFAULT"]
 def lines(key): return [line for line in settings[key].splitlines() if line]
 
 package = settings["lib_path"]
-extras = {extra: lines(f"{extra}_requirements") for extra in ("lpips", "tensorboard")}
-extras |= {"dev": lines("dev_requirements") + extras["tensorboard"]}
+extras = {extra: lines(f"{extra}_requirements") for extra in ("lpips", "tensorboard", "app")}
+extras |= {"dev": lines("dev_requirements") + extras["tensorboard"] + extras["app"]}
+data = ["model/*", "fivek_splits/*", "static/*", "static/jupyter/voila/templates/pienet/*"]
 minors = range(int(settings["min_python"].split(".")[1]), 14) # tested up to 3.13
 
 setup(
@@ -21,7 +22,7 @@ setup(
     description=settings["description"], keywords=settings["keywords"].split(),
     long_description=(root/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
     author=settings["author"], author_email=settings["author_email"],
-    packages=find_packages(include=[package, f"{package}.*"]), package_data={package: ["model/*", "fivek_splits/*"]},
+    packages=find_packages(include=[package, f"{package}.*"]), package_data={package: data},
     python_requires=f">={settings['min_python']}",
     install_requires=lines("requirements"), extras_require=extras,
     entry_points={"console_scripts": lines("console_scripts")}, zip_safe=False,
