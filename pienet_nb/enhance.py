@@ -136,7 +136,14 @@ def _meanwhile(func:Callable, *args):
     "Call `func` in another thread during the block, if a photo may have one; the block gets a function for its result."
     if n_threads() == 1: yield functools.cache(functools.partial(func, *args))
     else:
-        with ThreadPoolExecutor(1) as pool: yield pool.submit(func, *args).result
+        with ThreadPoolExecutor(1) as pool: yield pool.submit(_alone, func, *args).result
+
+def _alone(func:Callable, *args):
+    "Call `func` with one thread for torch: other cores are busy."
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: return func(*args)
+    finally: torch.set_num_threads(usual)
 
 # %% ../nbs/23_enhance.ipynb #59b51629
 def _decode(image:pyvips.Image, # RGB and transparency, to be read once

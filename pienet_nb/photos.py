@@ -746,12 +746,15 @@ def upright_rows(pixels:np.ndarray, # as the file holds them, (h,w,c)
                  orientation:int,   # 1 to 8, as EXIF counts
                  top:int,           # rows `top` to `bottom` of the upright picture
                  bottom:int,
-                ) -> np.ndarray:    # (bottom - top,w,c), a copy, contiguous
+                ) -> np.ndarray:    # (bottom - top,w,c), contiguous; a copy, if it had to be turned
     "Some rows of a picture turned upright."
+    if orientation == 1: return pixels[top:bottom]
     whole = pixels.view(np.uint32) if pixels.strides[1:] == (4, 1) else pixels # four bytes are moved as one number
-    whole = whole[::-1 if orientation in (3, 4, 6, 7) else 1, ::-1 if orientation in (2, 3, 7, 8) else 1]
-    if orientation < 5: rows = whole[top:bottom]
-    else: rows = np.ascontiguousarray(whole[:, top:bottom]).swapaxes(0, 1) # first a small block: the cache holds it
+    down, across = (-1 if orientation in backwards else 1 for backwards in ((3, 4, 6, 7), (2, 3, 7, 8)))
+    if orientation < 5: rows = whole[::down, ::across][top:bottom]
+    else: # first a small block, which the cache holds
+        columns = slice(top, bottom) if across > 0 else slice(whole.shape[1] - bottom, whole.shape[1] - top)
+        rows = np.ascontiguousarray(whole[:, columns])[::down, ::across].swapaxes(0, 1)
     return np.array(rows, order="C").view(pixels.dtype).reshape(*rows.shape[:2], -1)
 
 def open_file(path:str|os.PathLike,      # a photo file
