@@ -1,12 +1,12 @@
 """Throw damaged and made-up files at every reader: python tools/fuzz_files.py --cases 20000 --out findings.json
 
-Whatever a file holds, the answer is a result or a `PieNetError`; anything else is a finding: another exception, a
-line on
-the terminal, more than the time or the memory that is allowed, a process that dies, a file that nobody asked for.
+Whatever a file holds, the answer is a result or a `PieNetError`; anything else is a finding: another exception, a line
+on the terminal, more than the time or the memory that is allowed, a process that dies, a file that nobody asked for.
 The cases run in processes that may be killed, several hundred in each; a case depends on nothing but its seed, and
 `--seed S --cases 1` runs one again.
 """
-import argparse, contextlib, json, os, random, resource, signal, struct, subprocess, sys, tempfile, time, zlib
+import argparse, collections, contextlib, json, os, random, resource, shutil, signal, struct, subprocess, sys
+import tempfile, time, zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,8 @@ def made_luts(folder):
     from pienet_nb.looks import Lut
     from pienet_nb.preference import Style
     Lut.identity(3).save(folder/"made.cube")
+    for name, bits in {"hald.png": 8, "hald16.png": 16, "hald.tif": 16}.items():
+        Lut.identity(4).save(folder/name, bits=bits)
     (folder/"shaper.cube").write_text("LUT_1D_SIZE 2\nLUT_3D_SIZE 2\n0 0 0\n1 1 1\n" + "0 0 0\n1 1 1\n"*4)
     (folder/"made.3dl").write_text("0 512 1023\n" + "0 0 0\n512 512 512\n1023 1023 1023\n"*9)
     (folder/"made.csp").write_text("CSPLUTV100\n3D\n\n" + "2\n0 1\n0 1\n"*3 + "\n2 2 2\n" + "0 0 0\n1 1 1\n"*4)
@@ -52,10 +54,22 @@ def made_luts(folder):
     (folder/"made.lrtemplate").write_text('s = {\n value = { settings = { Exposure2012 = 1, }, },\n}')
     Style("mine", torch.nn.functional.normalize(torch.ones(512), dim=0), 3, "model").save(folder/"made.safetensors")
 
+def made_model(folder):
+    "A small model, in a folder; a case damages its config.json."
+    import torch
+    from pienet_nb.embed import StyleEmbedding
+    from pienet_nb.enhancer import PieModel, new_enhancer
+    torch.manual_seed(0)
+    config = {"width": 8, "image_size": 64, "enhancer": "colour", "levels": True, "rest": 1., "built_in": ["vivid"],
+              "training": {"config": {"name": "open"}, "photos": ["a.jpg"]}}
+    vectors = {"vivid": torch.nn.functional.normalize(torch.ones(512), dim=0)}
+    PieModel(config, StyleEmbedding(), new_enhancer(config), vectors).save(folder/"model")
+    shutil.copy(folder/"model"/"config.json", folder/"config.json")
+
 def seeds(folder):
     "All files that cases start from."
-    made_photos(folder); made_luts(folder)
-    found = sorted(folder.iterdir())
+    made_photos(folder); made_luts(folder); made_model(folder)
+    found = sorted(path for path in folder.iterdir() if path.is_file())
     if HARD.is_dir(): found += sorted(p for p in HARD.rglob("*") if p.is_file() and p.stat().st_size < 200_000)
     return [p for p in found if p.suffix != ".md"]
 
@@ -95,16 +109,27 @@ def sums(data, rng):
         if at + 12 + size > len(data): break
         data[at + 8 + size:at + 12 + size] = struct.pack(">I", zlib.crc32(data[at + 4:at + 8 + size])); at += 12 + size
 
+def setting(data, rng):
+    "A setting in JSON left out, or of another kind; of other files nothing."
+    try: found = json.loads(bytes(data))
+    except ValueError: return
+    if not isinstance(found, dict) or not found: return
+    name = rng.choice(sorted(found))
+    if rng.random() < 0.3: del found[name]
+    else: found[name] = rng.choice([None, True, -1, 0, 1, 7, 4096, 10**9, 10**30, 0.5, 1e308, "", "x"*300, [], {}, [1]])
+    data[:] = json.dumps(found).encode()
+
 def case(files, seed):
     "A damaged file: its name and its contents."
     rng = random.Random(seed)
-    path = rng.choice(files)
+    path = rng.choice(rng.choice([files, [file for file in files if HARD not in file.parents]])) # half of them our own
     data = bytearray(path.read_bytes()) or bytearray(b"x")
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        rng.choice([flip, flip, number, number, cut, double, remove, words, sums])(data, rng)
+        how = [flip, flip, number, number, cut, double, remove, words, sums]
+        rng.choice(how if path.suffix != ".json" else [setting]*9 + how)(data, rng)
         data = data or bytearray(b"x")
     suffix = rng.choice([path.suffix]*9 + [".jpg", ".png", ".tif", ".cube"])
-    return f"case{suffix}", bytes(data)
+    return f"{'hald' if path.stem.startswith('hald') else 'case'}{suffix}", bytes(data)
 
 # ---- who reads it
 
@@ -116,7 +141,8 @@ def read(path, enhancer, rng):
     from pienet_nb.preference import Style
     from pienet_nb.presets import DevelopPreset
     kind = path.suffix.lower()
-    if kind in (".cube", ".3dl", ".csp", ".clf"): return Lut.read(path)
+    if kind == ".json": return read_model(path)
+    if kind in (".cube", ".3dl", ".csp", ".clf") or path.stem == "hald": return Lut.read(path)
     if kind in (".xmp", ".lrtemplate"): return DevelopPreset.read(path)
     if kind == ".safetensors": return Style.load(path, "model")
     read_note(path)
@@ -125,6 +151,19 @@ def read(path, enhancer, rng):
     try: enhancer.enhance_file(path, out, next(iter(enhancer.styles)), rng.choice([0., 1.]), overwrite=True,
                                strip_gps=rng.random() < 0.5, srgb=rng.random() < 0.3)
     finally: out.unlink(missing_ok=True)
+
+def read_model(config):
+    "Load a model with this config.json, and use it."
+    from PIL import Image
+    from pienet_nb.enhance import Enhancer
+    folder = config.with_name("model")
+    shutil.copytree(os.environ["FUZZ_MODEL"], folder, ignore=shutil.ignore_patterns("config.json"),
+                    copy_function=os.symlink)
+    try:
+        shutil.copy(config, folder/"config.json")
+        enhancer = Enhancer.from_pretrained(folder)
+        for name in list(enhancer.styles)[:1]: enhancer.enhance(Image.new("RGB", (20, 10), "teal"), name)
+    finally: shutil.rmtree(folder)
 
 def one(files, seed, folder, enhancer):
     "Run one case; what is wrong, or None."
@@ -145,6 +184,7 @@ def worker(seeds_folder, first, count):
     resource.setrlimit(resource.RLIMIT_AS, (20 << 30, 20 << 30))
     from pienet_nb.enhance import Enhancer
     enhancer = Enhancer.from_pretrained()
+    os.environ["FUZZ_MODEL"] = str(Path(seeds_folder)/"model")
     files = [Path(line) for line in (Path(seeds_folder)/"list").read_text().splitlines()]
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + count):
@@ -180,12 +220,14 @@ def main():
     sys.path.insert(0, str(ROOT))
     findings, done, start = [], 0, time.time()
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "list").write_text("\n".join(map(str, seeds(Path(folder)))))
+        files = seeds(Path(folder))
+        Path(folder, "list").write_text("\n".join(map(str, files)))
+        kinds = dict(collections.Counter(path.suffix.lower()[1:] for path in files))
         while done < args.cases:
             n, found = run(folder, args.seed + done, min(IN_ONE_PROCESS, args.cases - done))
             done += max(n, 1); findings += found
             print(f"{done} cases, {len(findings)} findings, {time.time() - start:.0f} s", flush=True)
-            report = {"cases": done, "first_seed": args.seed, "findings": findings}
+            report = {"cases": done, "first_seed": args.seed, "kinds": kinds, "findings": findings}
             if args.out: Path(args.out).write_text(json.dumps(report, indent=1) + "\n")
     for seed, fault in findings: print(seed, fault)
     raise SystemExit(bool(findings))
