@@ -9,7 +9,7 @@ __all__ = ['STATIC', 'Part', 'jpeg', 'Tabs', 'Wall', 'Compare', 'Pair', 'Slider'
            'mix_panel', 'shaped_html', 'story_html', 'story_panel', 'progress_view', 'save_panel', 'PickerView',
            'picker', 'write_page', 'serve_page', 'pienet_picker']
 
-# %% ../nbs/29_picker.ipynb #7a879fe2
+# %% ../nbs/29_picker.ipynb #a65e4aea
 import base64, io, os, secrets, tempfile, webbrowser
 from html import escape
 from importlib.resources import files
@@ -28,7 +28,7 @@ from .folder import say
 from .explain import draw_curve, draw_shifts, in_words
 from .picker_state import (CHOICES, LOOKS, OWN, OWN_LOOKS, SPOT, YOURS, StylePicker, Uploads, photo_name)
 
-# %% ../nbs/29_picker.ipynb #05530906
+# %% ../nbs/29_picker.ipynb #33e99161
 STATIC = files("pienet_nb")/"static"
 
 class Part(anywidget.AnyWidget):
@@ -56,7 +56,7 @@ def jpeg(picture:Image.Image|None, # mode `RGB`
         picture.save(file, "JPEG", quality=quality)
         return file.getvalue()
 
-# %% ../nbs/29_picker.ipynb #f6e7158a
+# %% ../nbs/29_picker.ipynb #c79fcb1c
 class Tabs(Part):
     "Buttons for the sections of the page."
     names = List(Unicode()).tag(sync=True)
@@ -89,7 +89,7 @@ class Pair(Part):
     "Two pictures, of which one is better."
     pictures = List(Bytes()).tag(sync=True)
 
-# %% ../nbs/29_picker.ipynb #3ef60297
+# %% ../nbs/29_picker.ipynb #a5afd6cf
 class Slider(Part):
     "A number with a name."
     label = Unicode().tag(sync=True)
@@ -113,10 +113,11 @@ class Status(Part):
     busy = Unicode().tag(sync=True)
 
 class Copy(Part):
-    "A text to be copied."
+    "A text to be copied, or why there is none."
     text = Unicode().tag(sync=True)
+    ready = Bool().tag(sync=True)
 
-# %% ../nbs/29_picker.ipynb #3054fcb6
+# %% ../nbs/29_picker.ipynb #ac7729fc
 def follow(state:StylePicker, names:list[str], update): # called without arguments, now and after each change
     "Keep a view in step with traits of the state."
     state.observe(lambda _: update(), names)
@@ -138,7 +139,7 @@ def action(text:str, do, main:bool=False) -> widgets.Button:
     button.on_click(lambda _: do())
     return button
 
-# %% ../nbs/29_picker.ipynb #ac18bfb8
+# %% ../nbs/29_picker.ipynb #12b2b95c
 def wall_view(state:StylePicker) -> Wall:
     "The wall of a state."
     wall, shown = Wall(), []
@@ -158,7 +159,7 @@ def wall_view(state:StylePicker) -> Wall:
     wall.on_msg(_clicked)
     return wall
 
-# %% ../nbs/29_picker.ipynb #4911ac5a
+# %% ../nbs/29_picker.ipynb #1258189e
 def compare_view(state:StylePicker) -> Compare:
     "Before and after of a state."
     view = Compare()
@@ -179,11 +180,11 @@ def compare_view(state:StylePicker) -> Compare:
             view.before, view.after = jpeg(before), jpeg(after)
     follow(state, ["photo", "photos"], _photo)
     follow(state, ["after", "part"], _pictures)
-    follow(state, ["busy"], lambda: view.set_trait("busy", bool(state.busy)))
+    follow(state, ["previewing"], lambda: view.set_trait("busy", state.previewing))
     follow(state, CHOICES, lambda: view.set_trait("can_undo", state.can_undo))
     return view
 
-# %% ../nbs/29_picker.ipynb #f61211ae
+# %% ../nbs/29_picker.ipynb #743ff4a5
 def slider_view(state:StylePicker, name:str, label:str, most:float=1.) -> Slider:
     "A slider for a trait."
     view = Slider(label=label, max=most)
@@ -214,14 +215,14 @@ def problems_view(state:StylePicker) -> widgets.HTML:
     follow(state, ["problems"], _name)
     return view
 
-def advice_view(state:StylePicker) -> widgets.HTML:
+def advice_view(state:StylePicker, names:list[str], say, count) -> widgets.HTML: # say() and count() of what was picked
     "How many were picked, and whether it is enough."
-    view = html()
+    view = html(); view.add_class("pn-advice")
     def _advise():
-        n = len(state.answers if state.way == "pairs" else state.liked)
-        view.value = (f'<p class="pn-lead">{escape(state.advice())}</p>'
+        n = count()
+        view.value = (f'<p class="pn-lead">{escape(say())}</p>'
                       f'<progress max="{N_LEAST}" value="{min(n, N_LEAST)}" aria-label="Picked so far"></progress>')
-    follow(state, ["liked", "disliked", "answers", "way"], _advise)
+    follow(state, names, _advise)
     return view
 
 def dropdown_view(state:StylePicker, name:str, label:str, options:list) -> widgets.Dropdown:
@@ -230,7 +231,7 @@ def dropdown_view(state:StylePicker, name:str, label:str, options:list) -> widge
     link((state, name), (view, "value"))
     return view
 
-# %% ../nbs/29_picker.ipynb #4a159ca9
+# %% ../nbs/29_picker.ipynb #ea514e13
 def upload_view(state:StylePicker) -> Upload:
     "Uploads into a state, piece by piece; each piece is answered, so that a file can be refused at once."
     view, uploads = Upload(), Uploads()
@@ -265,18 +266,20 @@ def pick_panel(state:StylePicker) -> widgets.VBox:
     "The wall, and where its pictures come from."
     more = action("Show more", state.more)
     follow(state, ["n_more"], lambda: setattr(more.layout, "display", None if state.n_more else "none"))
-    return box([advice_view(state), dropdown_view(state, "wall", "Pictures", [LOOKS, OWN, OWN_LOOKS]), wall_view(state),
+    advice = advice_view(state, ["liked", "disliked"], state.advice, lambda: len(state.liked))
+    return box([advice, dropdown_view(state, "wall", "Pictures", [LOOKS, OWN, OWN_LOOKS]), wall_view(state),
                 more, problems_view(state)], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #c73443bc
+# %% ../nbs/29_picker.ipynb #6c7b8b02
 def pair_panel(state:StylePicker) -> widgets.VBox:
     "The same scene in two looks."
     view = Pair()
     def _show(): view.pictures = [jpeg(picture) for picture in state.pair or ()]
     follow(state, ["pair"], _show)
     view.on(said=lambda said: state.prefer(float(said)))
-    return box([advice_view(state), html("<p>Which of the two is better? Look at light and colour, not at the scene.</p>"),
-                view], "pn-panel")
+    advice = advice_view(state, ["answers"], state.pairs_advice, lambda: len(state.answers))
+    return box([advice, view, html("<p>Look at light and colour, not at the scene. The pair that teaches most is asked "
+                                   "next.</p>")], "pn-panel")
 
 def mix_panel(state:StylePicker) -> widgets.VBox:
     "The style in use, a second one to blend in, and the map."
@@ -291,7 +294,7 @@ def mix_panel(state:StylePicker) -> widgets.VBox:
                 html("<h2>Map of styles</h2><p>Alike styles lie near each other. Click anywhere to see a style in between.</p>"),
                 view], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #a3c203a9
+# %% ../nbs/29_picker.ipynb #663002ef
 def shaped_html(state:StylePicker) -> str:
     "The liked pictures that shaped a style most."
     def _picture(i, moved):
@@ -307,7 +310,8 @@ def story_html(state:StylePicker) -> str:
     story = state.story
     if story is None: return "<p>Choose a style first.</p>"
     steady = f"<h2>How steady it is</h2><p>{escape(story.steadiness)}</p>" if story.steadiness else ""
-    return (f'<p class="pn-lead">{escape(story.name)}</p><p>{escape(in_words(story.lut))}</p><div class="pn-figures">'
+    return (f'<p class="pn-lead">{escape(story.name)}</p><p class="pn-narrow">{escape(in_words(story.lut))}</p>'
+            f'<div class="pn-figures">'
             f'<figure>{draw_curve(story.lut)}<figcaption>Tone curve: greys before (left to right) and after '
             f'(upwards), in red, green and blue</figcaption></figure>'
             f'<figure>{draw_shifts(story.lut)}<figcaption>Colours: from each ring to its dot; red is right, yellow '
@@ -319,7 +323,7 @@ def story_panel(state:StylePicker) -> widgets.VBox:
     follow(state, ["story"], lambda: view.set_trait("value", story_html(state)))
     return box([view], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #671d0269
+# %% ../nbs/29_picker.ipynb #d75c954b
 def progress_view(state:StylePicker) -> widgets.VBox:
     "The folder on its way, and the button that stops it."
     bar, stop = html(), action("Cancel", state.cancel)
@@ -329,7 +333,7 @@ def progress_view(state:StylePicker) -> widgets.VBox:
                      f'<p>{n} of {total} photos</p>') if total else ""
         stop.layout.display = None if n < total and state.busy else "none"
     follow(state, ["progress", "busy"], _show)
-    return box([bar, stop])
+    return box([bar, row(stop)])
 
 def save_panel(state:StylePicker) -> widgets.VBox:
     "What can be taken away."
@@ -337,7 +341,9 @@ def save_panel(state:StylePicker) -> widgets.VBox:
     link((state, "out"), (out, "value"))
     every = action("", state.enhance_folder)
     follow(state, ["photos"], lambda: setattr(every, "description", f"Enhance all {len(state.photos)} photos"))
-    def _say(): line.text = state.command_line()
+    def _say():
+        text = state.command_line()
+        with line.hold_sync(): line.text, line.ready = text, text.startswith("pienet_")
     follow(state, ["message", "photos", "out", "strength"], _say)
     return box([out, html("<h2>This photo</h2>"), row(action("Save photo", state.save_photo, main=True)),
                 html("<h2>The style, for later and for other programs</h2>"),
@@ -346,7 +352,7 @@ def save_panel(state:StylePicker) -> widgets.VBox:
                 html("<h2>The whole folder</h2>"), row(every), progress_view(state),
                 html("<h2>The same on the command line</h2>"), line], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #136fef06
+# %% ../nbs/29_picker.ipynb #ee0ce4bc
 class PickerView(widgets.VBox):
     "The page for a `StylePicker`: sections on the left, the photo on the right."
     def __init__(self, state:StylePicker): # kept as `state`
@@ -368,7 +374,7 @@ class PickerView(widgets.VBox):
         for name, panel in self.panels.items(): panel.layout.display = None if name == self.tabs.selected else "none"
         if self.tabs.selected == "Compare" and self.state.pair is None: self.state.ask()
 
-# %% ../nbs/29_picker.ipynb #101cc2f6
+# %% ../nbs/29_picker.ipynb #5bb67297
 def picker(photos=None,                 # to enhance: a folder, a pattern, or a list of files and PIL images; None: samples
            wall=None,                   # finished pictures to choose from; None: built-in looks on sample scenes
            enhancer:Enhancer|None=None, # None: the packaged model
@@ -377,13 +383,13 @@ def picker(photos=None,                 # to enhance: a folder, a pattern, or a 
     try: return PickerView(StylePicker(photos, wall, enhancer))
     except PieNetError as error: return widgets.HTML(escape(str(error)))
 
-# %% ../nbs/29_picker.ipynb #07b4c1eb
+# %% ../nbs/29_picker.ipynb #ae1bf8ea
 def write_page(folder:str|os.PathLike, # where the notebook is written
                photos=None, model=None, # as for `pienet_picker`
               ) -> Path: # of the notebook
     "The notebook that the page shows: one cell."
     import json
-    source = (f"from pienet_nb.enhance import Enhancer\nfrom pienet_nb.picker import picker\n"
+    source = (f"import os\nos.chdir({os.getcwd()!r})\nfrom pienet_nb.enhance import Enhancer\nfrom pienet_nb.picker import picker\n"
               f"picker({photos!r}, enhancer=Enhancer.from_pretrained({model!r}))")
     cell = {"cell_type": "code", "execution_count": None, "id": "picker", "metadata": {}, "outputs": [], "source": source}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -411,7 +417,7 @@ def serve_page(notebook:Path, port:int, browser:bool):
     _Page.launch_instance([str(notebook)], config=config)
 
 @command
-def pienet_picker(folder:Param("folder of photos (sample photos if not given)", str, nargs="?")=None,
+def pienet_picker(folder:Param("folder of photos (sample photos if not given)", str, nargs="?"),
                   model:str=None,         # folder with a model (the packaged one if not given)
                   port:int=8866,          # of the page; the next free one if it is taken
                   no_browser:bool=False,  # only print the address

@@ -8,7 +8,7 @@ __all__ = ['PREVIEW_SIDE', 'WALL_SIDE', 'N_SCENES', 'N_PER_LOOK', 'N_WALL', 'LOO
            'ShownPhoto', 'Tile', 'spread', 'wall_of_looks', 'photo_name', 'read_each', 'Jobs', 'Choices', 'StylePicker',
            'default_out', 'Story', 'Uploads', 'free_path']
 
-# %% ../nbs/28_picker_state.ipynb #0a60cdb1
+# %% ../nbs/28_picker_state.ipynb #dcda8d2a
 import os, shlex, tempfile, threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +37,7 @@ from .folder import (Batch, check_targets, find_targets, in_file_name, leave_out
 from .pairs import StyleSpace, TasteGuess, varied
 from .explain import StyleMap, influences
 
-# %% ../nbs/28_picker_state.ipynb #8ac01129
+# %% ../nbs/28_picker_state.ipynb #8c7fa680
 PREVIEW_SIDE = 1024 # long side of "before" and "after", pixels
 WALL_SIDE = 256     # long side of a picture on the wall, also what a style is learnt from
 
@@ -55,7 +55,7 @@ def read_small(photo:str|os.PathLike|Image.Image, # a file or a picture
     small.thumbnail((long_side, long_side), Image.Resampling.BICUBIC)
     return small
 
-# %% ../nbs/28_picker_state.ipynb #75ffd5df
+# %% ../nbs/28_picker_state.ipynb #3b4a704c
 class ShownPhoto:
     "A photo on the screen: small, and in parts at full size."
     def __init__(self, photo:str|os.PathLike|Image.Image, enhancer:Enhancer):
@@ -96,7 +96,7 @@ class ShownPhoto:
         before = self.full.crop((left, top, left + width, top + height))
         return before, Image.fromarray(pixels[:, left:left + width]), ((left + width/2)/w, (top + height/2)/h)
 
-# %% ../nbs/28_picker_state.ipynb #2bf59cfd
+# %% ../nbs/28_picker_state.ipynb #8e63e7fa
 N_SCENES, N_PER_LOOK = 7, 3 # on a wall of looks: scenes, pictures of each look
 N_WALL = 60                 # pictures of a folder that hang there at first, and that each "more" adds
 LOOKS, OWN_LOOKS, OWN = "sample scenes in many looks", "your photos in many looks", "your photos as they are"
@@ -138,10 +138,10 @@ def read_each(photos:list,   # files and pictures
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         return [found for found in pool.map(_read, enumerate(photos)) if found]
 
-# %% ../nbs/28_picker_state.ipynb #80f5e689
+# %% ../nbs/28_picker_state.ipynb #bd5d1438
 class Jobs:
     "Work in threads, one for each kind; a job that waits is not queued again."
-    def __init__(self, tell:Callable): # called with what is being done; with "" when nothing is
+    def __init__(self, tell:Callable): # called with (kind, label) of all that is being done
         self._tell, self._pools, self._waiting, self._busy, self._started = tell, {}, {}, [], []
         self._lock = threading.RLock()
 
@@ -150,24 +150,24 @@ class Jobs:
         with self._lock:
             if label in self._waiting: return self._waiting[label]
             pool = self._pools.setdefault(kind, ThreadPoolExecutor(1, thread_name_prefix=kind))
-            self._busy.append(label); self._tell(label)
-            self._waiting[label] = future = pool.submit(self._run, label, work)
+            self._busy.append((kind, label)); self._tell(self._busy)
+            self._waiting[label] = future = pool.submit(self._run, kind, label, work)
             self._started = [started for started in self._started if not started.done()] + [future]
             return future
 
-    def _run(self, label:str, work:Callable):
+    def _run(self, kind:str, label:str, work:Callable):
         with self._lock: del self._waiting[label]
         try: return work()
         finally:
             with self._lock:
-                self._busy.remove(label)
-                self._tell(self._busy[-1] if self._busy else "")
+                self._busy.remove((kind, label))
+                self._tell(self._busy)
 
     def wait(self, timeout:float=60.): # seconds for each job
         "Until nothing is left; a job's error is raised here."
         while self._started: self._started.pop(0).result(timeout)
 
-# %% ../nbs/28_picker_state.ipynb #ddeb8d90
+# %% ../nbs/28_picker_state.ipynb #03721b41
 YOURS, SPOT = "your style", "a spot on the map" # names of the style that is learnt, and of a blend on the map
 CHOICES = ["liked", "disliked", "answers", "way", "style", "second", "share", "strength", "spot"] # undone by `undo`
 
@@ -200,7 +200,7 @@ class Choices(HasTraits):
         if wrong: raise TraitError(f"there is no {wrong[0]!r} to choose as {name}")
         return tuple(sorted(set(value))) if several else value
 
-# %% ../nbs/28_picker_state.ipynb #3e9ad18a
+# %% ../nbs/28_picker_state.ipynb #091c2ad4
 class StylePicker(Choices):
     "What is chosen and what comes of it, without any widget."
     hung = Tuple(help="numbers of the `tiles` that hang on the wall")
@@ -212,25 +212,25 @@ class StylePicker(Choices):
     story = Any(help="`Story` of the style in use, or None")
     progress = Tuple(default_value=(0, 0), help="photos of the folder done, and of how many")
     busy = Unicode(help="what is being done; empty if nothing is")
+    previewing = Bool(help="the preview is being made")
     message = Unicode(help="what was done, or what the user can mend")
     problems = Tuple(help="sentences about files that cannot be used")
 
-# %% ../nbs/28_picker_state.ipynb #2f132852
+# %% ../nbs/28_picker_state.ipynb #0ce03284
 def default_out(photos:tuple, # paths and pictures
                ) -> str:
-    "A clearly named folder beside the photos; for those that have no place, in the current folder."
+    "A clearly named folder beside the photos; for those that have no place of their own, in the current folder."
     first = next((photo for photo in photos if not isinstance(photo, Image.Image)), None)
-    lent = first is None or first in sample_photos() or Path(tempfile.gettempdir()) in first.resolve().parents
-    return str((Path.cwd() if lent else first.resolve().parent)/"pienet_results")
+    return str((Path.cwd() if first is None or first in sample_photos() else first.resolve().parent)/"pienet_results")
 
 @patch
-def __init__(self:StylePicker, photos=None,       # to enhance: a folder, a pattern, or a list; None: the sample photos
+def __init__(self:StylePicker, photos=None, # to enhance: a folder, a pattern, or a list; None: the sample photos
              wall=None,                           # finished pictures to choose from; None: looks on sample scenes
              enhancer:Enhancer|None=None,         # None: the packaged model
             ):
     self.tiles, self.names = [], []
     HasTraits.__init__(self)
-    self.jobs = Jobs(lambda label: self.set_trait("busy", label))
+    self.jobs = Jobs(self._say_busy)
     self.enhancer = enhancer or Enhancer.from_pretrained()
     self._walls, self._left, self._points, self._past = {}, [], {}, []
     self.shown, self.mine, self._saved, self._stop = None, None, {}, False
@@ -248,14 +248,19 @@ def __init__(self:StylePicker, photos=None,       # to enhance: a folder, a patt
     self.observe(lambda _: self.show_photo(), ["photo", "photos"])
     self.observe(lambda _: self.show_part(), ["zoomed", "centre", "room"])
     self.observe(lambda _: self.hang(), "wall")
+    self.observe(lambda _: self._asked and self.ask(), "answers")
     self.show_photo(); self.hang()
+
+@patch
+def _say_busy(self:StylePicker, jobs:list):
+    self.busy, self.previewing = jobs[-1][1] if jobs else "", any(kind == "preview" for kind, _ in jobs)
 
 @patch
 def wait(self:StylePicker):
     "Until everything that was asked for is there."
     self.jobs.wait()
 
-# %% ../nbs/28_picker_state.ipynb #cb33be61
+# %% ../nbs/28_picker_state.ipynb #74637e16
 @contextmanager
 def _telling(picker:StylePicker):
     "Show the sentence of a `PieNetError`, and name any other error instead of losing it in a thread."
@@ -292,7 +297,7 @@ def undo(self:StylePicker):
     self._now, self._moved = self._past.pop(), ""
     self.choose(**self._now)
 
-# %% ../nbs/28_picker_state.ipynb #c0d81c80
+# %% ../nbs/28_picker_state.ipynb #b30c1ac8
 @patch
 def show_photo(self:StylePicker) -> Future:
     "Read the chosen photo and enhance its preview."
@@ -338,7 +343,7 @@ def _cut(self:StylePicker):
             except PieNetError: part = self.shown.part(None, 0, self.centre, self.room)
     self.part = part
 
-# %% ../nbs/28_picker_state.ipynb #0698d3b7
+# %% ../nbs/28_picker_state.ipynb #21c18622
 @patch
 def _embedded(self:StylePicker, tiles:tuple) -> Tensor: # (n,512)
     "The embeddings of pictures on the wall."
@@ -367,6 +372,7 @@ def _named(self:StylePicker, name:str) -> Style:
         if len(shares) == 1: return self.enhancer.styles[next(iter(shares))]
         return Style.blend([self.enhancer.styles[known] for known in shares], list(shares.values()))
     if name != YOURS: return self.enhancer.styles[name]
+    self._learn() # the last click may not have reached the preview yet
     if self.mine is None:
         raise PieNetError("Click at least one picture that you like; then there is a style of yours.")
     return self.mine
@@ -379,7 +385,7 @@ def taste(self:StylePicker) -> Style:
     styles = [self._named(name) for name in weights]
     return styles[0] if len(styles) == 1 else Style.blend(styles, list(weights.values()))
 
-# %% ../nbs/28_picker_state.ipynb #040d54a8
+# %% ../nbs/28_picker_state.ipynb #009ea6a0
 @patch
 def mark(self:StylePicker, i:int,  # number of a tile
          mark:int,                 # 1 likes it, -1 dislikes it, 0 neither
@@ -406,13 +412,12 @@ def look_at_spot(self:StylePicker, x:float, y:float): # from left and top of the
     "Preview the style of a spot on the map."
     self.choose(spot=(min(max(x, 0.), 1.), min(max(y, 0.), 1.)), style=SPOT, share=0.)
 
-# %% ../nbs/28_picker_state.ipynb #636343fe
+# %% ../nbs/28_picker_state.ipynb #46a6ba60
 N_PAIRS = 10, 20 # answers: a style from here on, and enough
 
 @patch
 def advice(self:StylePicker) -> str:
-    "What was picked so far, and whether it is enough."
-    if self.way == "pairs" and self.answers: return _pairs_advice(len(self.answers))
+    "How many pictures of the wall were marked, and whether that is enough."
     n, m = len(self.liked), len(self.disliked)
     if not n + m: return f"Click what you like; click again for what you dislike. About {N_LEAST} likes serve well."
     count = f"{n} liked" + (f", {m} disliked" if m else "")
@@ -421,13 +426,16 @@ def advice(self:StylePicker) -> str:
     later = f" From {N_LEAST} on, dislikes count too." if m else ""
     return f"{count}. {N_LEAST - n} more make the style steadier.{later}"
 
-def _pairs_advice(n:int) -> str:
-    first, enough = N_PAIRS
+@patch
+def pairs_advice(self:StylePicker) -> str:
+    "How many pairs were answered, and whether that is enough."
+    n, (first, enough) = len(self.answers), N_PAIRS
+    if n == 0: return f"Which of the two is better? {first} to {enough} answers make a style of yours."
     if n < first: return f"{n} answered. {first - n} more make a style of yours."
     if n < enough: return f"{n} answered. That is a style; {enough - n} more make it surer."
     return f"{n} answered. That is enough; more will change little."
 
-# %% ../nbs/28_picker_state.ipynb #1a953ca7
+# %% ../nbs/28_picker_state.ipynb #849cf86d
 N_SHAPED = 4 # pictures that are named
 
 class Story(NamedTuple):
@@ -450,7 +458,7 @@ def _tell(self:StylePicker, style:Style) -> Story:
         shaped = tuple((i, moved) for moved, i in pairs if moved > 0)
     return Story(style.name, lut, steadiness, shaped)
 
-# %% ../nbs/28_picker_state.ipynb #f6cc38e5
+# %% ../nbs/28_picker_state.ipynb #d9d4de7e
 _BATCH = 12 # pictures that are read before they are shown
 
 @patch
@@ -510,7 +518,7 @@ def _report(self:StylePicker, errors:list[str]):
     "Name files that cannot be used, each once."
     self.problems = tuple(dict.fromkeys([*self.problems, *errors]))
 
-# %% ../nbs/28_picker_state.ipynb #9c1c5820
+# %% ../nbs/28_picker_state.ipynb #ae1d600a
 MAX_UPLOADS, MAX_BYTES = 100, 2_000_000_000 # photos, and their bytes together
 
 @patch
@@ -522,11 +530,11 @@ def open_folder(self:StylePicker, folder:str): # a folder, or a pattern
         self._use(photo_files(folder))
 
 @patch
-def _use(self:StylePicker, photos:list):
+def _use(self:StylePicker, photos:list, out:str|None=None):
     old = (self.wall in (OWN_LOOKS, OWN)) and self.wall
     self._walls.pop(OWN_LOOKS, None)
     if self._wall_photos is None: self._walls.pop(OWN, None)
-    self.out, self._pair_scenes = default_out(photos), None
+    self.out, self._pair_scenes = out or default_out(photos), None
     with self.hold_trait_notifications(): self.photos, self.photo, self.centre = tuple(photos), 0, (.5, .5)
     if old: self.hang()
 
@@ -550,11 +558,11 @@ class Uploads:
     def add(self, piece:bytes):
         "A piece of the file; `PieNetError` if it is too much."
         if self._file is None: return
-        self.n_bytes += len(piece)
-        if self.n_bytes > self._limits[1]:
+        if self.n_bytes + len(piece) > self._limits[1]:
             self._drop()
             raise PieNetError(f"The uploads are larger than {self._limits[1]/1e9:.1f} GB; name a folder instead.")
         self._file.write(piece)
+        self.n_bytes += len(piece)
 
     def _drop(self):
         self._file.close(); self._file = None
@@ -570,7 +578,7 @@ class Uploads:
         self._file.close(); self._file = None
         self.photos.append(self.path)
 
-# %% ../nbs/28_picker_state.ipynb #80b4f0ba
+# %% ../nbs/28_picker_state.ipynb #d46d94d9
 def free_path(path:str|os.PathLike, # where a file might go
              ) -> Path:             # the same, or with -2, -3, … before its suffix
     "A path at which there is nothing yet."
@@ -582,9 +590,9 @@ def free_path(path:str|os.PathLike, # where a file might go
 @patch
 def use_uploads(self:StylePicker, uploads:Uploads):
     "Enhance what was uploaded."
-    if uploads.photos: self._use(list(uploads.photos))
+    if uploads.photos: self._use(list(uploads.photos), default_out(()))
 
-# %% ../nbs/28_picker_state.ipynb #a2319cbd
+# %% ../nbs/28_picker_state.ipynb #b2661876
 N_LOOKS, PAIR_SIDE = 32, 512 # looks that are compared; long side of the two pictures
 
 @patch
@@ -604,6 +612,7 @@ def guess(self:StylePicker) -> TasteGuess:
 @patch
 def ask(self:StylePicker) -> Future:
     "Show the next pair."
+    self.pair = None # no answer to the last one is taken for one to the next
     return self.jobs.start("preview", "Preparing the next pair", self._ask)
 
 @patch
@@ -621,11 +630,9 @@ def _ask(self:StylePicker):
 def prefer(self:StylePicker, said:float): # 1: the first is better, 0: the second, ½: they are equal
     "Answer the question."
     if self.pair is None: return
-    self.pair = None
     self.choose(answers=(*self.answers, (*self._asked, said)), way="pairs", style=YOURS)
-    self.ask()
 
-# %% ../nbs/28_picker_state.ipynb #268d5298
+# %% ../nbs/28_picker_state.ipynb #1a0b78e7
 @patch
 def _save(self:StylePicker, what:str, name:Callable, write:Callable) -> Future: # name(style), write(style, path)
     "Write something into the folder and say so."
@@ -670,10 +677,10 @@ def export_lut(self:StylePicker, suffix:str=".cube", # or .png for a HaldCLUT
     def _write(style, path):
         lut = self.enhancer.lut(photo, style, strength=strength)
         lut.save(path, colour_space=lut.name.partition(" for ")[2] or "sRGB")
-    what = "LUT" if suffix == ".cube" else "HaldCLUT"
-    return self._save(what, lambda style: self._photo_name(style, suffix), _write)
+    what, ending = ("LUT", suffix) if suffix == ".cube" else ("HaldCLUT", f"_hald{suffix}")
+    return self._save(what, lambda style: self._photo_name(style, ending), _write)
 
-# %% ../nbs/28_picker_state.ipynb #092d9bd9
+# %% ../nbs/28_picker_state.ipynb #fe021389
 @patch
 def enhance_folder(self:StylePicker) -> Future: # its result is the `Batch`, or None
     "Enhance all photos into the folder, at full size."
@@ -687,8 +694,7 @@ def enhance_folder(self:StylePicker) -> Future: # its result is the `Batch`, or 
             leave_out_results(batch, read_note)
             targets = find_targets(batch, style.name, out)
             check_targets(batch, targets, make_note(style, strength), read_note, skip_existing=True)
-            def _one(photo, target): return self.enhancer.enhance_file(photo, target, style, strength)
-            self._do(batch, targets, _one)
+            self._do(batch, targets, lambda photo, target: self.enhancer.enhance_file(photo, target, style, strength))
             self.message = f"{'Stopped: ' if self._stop else ''}{summary(batch)}, into {out}"
             self._report(batch.sentences())
             return batch
@@ -696,20 +702,22 @@ def enhance_folder(self:StylePicker) -> Future: # its result is the `Batch`, or 
 
 @patch
 def _do(self:StylePicker, batch:Batch, targets:dict, work:Callable):
-    n, total = 0, len(batch.left)
+    stopped, total = [], len(batch.left)
+    def _unless_stopped(photo, target):
+        if self._stop: stopped.append(photo)
+        else: return work(photo, target)
     self.progress = 0, total
-    with threads_per_photo(1), closing(work_on(batch, targets, work, max(n_threads() - 1, 1))) as outcomes:
-        for outcome in outcomes:
-            n += 1
-            self.progress = n, total
-            if self._stop: break
+    with threads_per_photo(1), closing(work_on(batch, targets, _unless_stopped, max(n_threads() - 1, 1))) as outcomes:
+        for n, outcome in enumerate(outcomes, 1):
+            if outcome.photo not in stopped: self.progress = n, total
+    for photo in stopped: del batch.done[photo] # nothing was written
 
 @patch
 def cancel(self:StylePicker):
     "Stop enhancing the folder after the photos that are being worked on."
     self._stop = True
 
-# %% ../nbs/28_picker_state.ipynb #29321735
+# %% ../nbs/28_picker_state.ipynb #56412287
 @patch
 def command_line(self:StylePicker) -> str:
     "`pienet_enhance` with what is chosen; a sentence if it cannot be said yet."

@@ -151,7 +151,7 @@ def use_the_picker(page, photos, out):
         assert "is saved as" in status(page), status(page)
     assert page.inner_text(".pn-copy code").startswith("pienet_enhance ")
     names = {path.name for path in out.iterdir()}
-    assert {"your-style.safetensors", "china_your-style.cube", "china_your-style.png", "china_your-style.jpg",
+    assert {"your-style.safetensors", "china_your-style.cube", "china_your-style_hald.png", "china_your-style.jpg",
             "china_your-style-2.jpg", "coffee_your-style.png", "rocket_your-style.jpg"} <= names
     assert Style.load(out/"your-style.safetensors").n_photos == 10 and Lut.read(out/"china_your-style.cube").size == 33
     assert read_photo(out/"coffee_your-style.png").size == read_photo(photos/"coffee.png").size

@@ -143,8 +143,9 @@ function compare(model, el) {
   }
   const ratio = () => window.devicePixelRatio || 1
   function zoomTo(centre, zoomed) {
+    model.set({ zoomed, centre }) // the frame has its new shape now
     const box = frame.getBoundingClientRect()
-    model.set({ zoomed, centre, room: [Math.round(box.width * ratio()), Math.round(box.height * ratio())] })
+    model.set({ room: [Math.round(box.width * ratio()), Math.round(box.height * ratio())] })
     model.save_changes()
   }
   function share(event) {
@@ -186,7 +187,7 @@ function compare(model, el) {
   follow(model, ["after"], () => { show(images[1], model.get("after")); frame.style.removeProperty("--shift") })
   follow(model, ["shape", "zoomed", "name"], () => {
     const [width, height] = model.get("shape")
-    frame.style.setProperty("--shape", width / height)
+    frame.style.setProperty("--shape", model.get("zoomed") ? 1.5 : width / height)
     frame.classList.toggle("pn-zoomed", model.get("zoomed"))
     zoom.setAttribute("aria-pressed", model.get("zoomed"))
     for (const image of images) image.style.zoom = model.get("zoomed") ? 1 / ratio() : ""
@@ -257,19 +258,34 @@ function map(model, el) {
     go(x + 0.04 * way[0], y + 0.04 * way[1])
   })
   const place = (element, [x, y]) => { element.style.left = `${100 * x}%`; element.style.top = `${100 * y}%` }
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top + 4 < b.bottom && b.top + 4 < a.bottom
+  function arrange() { // each label on the first side where it meets nothing
+    const taken = [...area.querySelectorAll(".pn-dot")].map(dot => dot.getBoundingClientRect())
+    const frame = area.getBoundingClientRect()
+    for (const dot of area.querySelectorAll(".pn-dot")) {
+      const own = dot.getBoundingClientRect()
+      for (const side of ["right", "left", "above", "below"]) {
+        dot.dataset.side = side
+        const label = dot.firstChild.getBoundingClientRect()
+        const out = label.left < frame.left || label.right > frame.right || label.top < frame.top || label.bottom > frame.bottom
+        if (!out && !taken.some(other => other.left !== own.left && meet(label, other))) break
+      }
+      taken.push(dot.firstChild.getBoundingClientRect())
+    }
+  }
+  new ResizeObserver(arrange).observe(area)
   follow(model, ["dots"], () => {
     for (const dot of area.querySelectorAll(".pn-dot")) dot.remove()
     for (const [name, x, y] of model.get("dots")) {
-      const dot = button(make("span", {}, name), () => go(x, y), { class: "pn-dot", "data-left": x > 0.6 })
+      const dot = button(make("span", {}, name), () => go(x, y), { class: "pn-dot" })
       place(dot, [x, y]); area.append(dot)
     }
   })
   follow(model, ["yours"], () => {
     area.querySelector(".pn-yours")?.remove()
     if (!model.get("yours").length) return
-    const mine = button(make("span", {}, "your style"), () => model.send({ yours: true }),
-      { class: "pn-dot pn-yours", "data-left": model.get("yours")[0] > 0.6 })
-    place(mine, model.get("yours")); area.append(mine)
+    const mine = button(make("span", {}, "your style"), () => model.send({ yours: true }), { class: "pn-dot pn-yours" })
+    place(mine, model.get("yours")); area.append(mine); arrange()
   })
   follow(model, ["spot", "active"], () => {
     place(cross, model.get("spot")); cross.classList.toggle("pn-active", model.get("active"))
@@ -329,7 +345,10 @@ function copy(model, el) {
     copyIt.textContent = "Copied"
     setTimeout(() => { copyIt.textContent = "Copy" }, 1500)
   })
-  follow(model, ["text"], () => { text.textContent = model.get("text") })
+  follow(model, ["text", "ready"], () => {
+    text.textContent = model.get("text"); copyIt.disabled = !model.get("ready")
+    text.classList.toggle("pn-none", !model.get("ready"))
+  })
   el.append(make("div", { class: "pn-copy" }, text, copyIt))
 }
 
