@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['tone_curve', 'colour_shifts', 'edit_facts', 'in_words', 'draw_curve', 'draw_shifts', 'influences', 'StyleMap']
 
-# %% ../nbs/27_explain.ipynb #228fd9a3
+# %% ../nbs/27_explain.ipynb #03e84077
 from html import escape
 
 import torch
@@ -16,7 +16,7 @@ from .embed import mean_vector, style_distance
 from .looks import Lut
 from .pairs import StyleSpace
 
-# %% ../nbs/27_explain.ipynb #61d03b4b
+# %% ../nbs/27_explain.ipynb #40d3f4b4
 def _through(lut:Lut, colours:Tensor) -> Tensor: # sRGB in [0,1], (n,3) both
     return lut(colours.T[None, :, :, None].float())[0, :, :, 0].T.clamp(0, 1)
 
@@ -40,7 +40,7 @@ def colour_shifts(lut:Lut,   # for sRGB
     before = torch.stack([torch.full((n,), 62.), 30*angle.cos(), 30*angle.sin()], 1)
     return before, _lab(_through(lut, _rgb(before)))
 
-# %% ../nbs/27_explain.ipynb #b0ef2847
+# %% ../nbs/27_explain.ipynb #dd5ecbb9
 def edit_facts(lut:Lut # for sRGB
               ) -> dict[str, float]: # what the words of `in_words` are chosen by
     "Numbers for what an edit does."
@@ -67,13 +67,13 @@ def in_words(lut:Lut # for sRGB
             for name, least, less, more in _WORDS if abs(facts[name]) >= least]
     said = [words for words in said if words]
     if not said: return "It leaves this photo nearly as it is."
-    return f"On this photo it is {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}."
+    return f"On this photo: {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}."
 
-# %% ../nbs/27_explain.ipynb #65ea297d
+# %% ../nbs/27_explain.ipynb #43536c00
 def _svg(body:str, label:str, size:int=220) -> str:
     "A drawing with its meaning as text."
     return (f'<svg viewBox="0 0 {size} {size}" xmlns="http://www.w3.org/2000/svg" role="img" '
-            f'aria-label="{escape(label)}"><rect width="{size}" height="{size}" rx="6" fill="#181818"/>{body}</svg>')
+            f'aria-label="{escape(label)}"><rect width="{size}" height="{size}" rx="6" fill="#262629"/>{body}</svg>')
 
 def draw_curve(lut:Lut # for sRGB
               ) -> str: # SVG
@@ -100,7 +100,7 @@ def draw_shifts(lut:Lut # for sRGB
     moved = (after - before).norm(dim=1)
     return _svg("".join(lines), f"Colour shifts; colours move by {moved.mean():.0f} CIELAB steps on average")
 
-# %% ../nbs/27_explain.ipynb #43a3d701
+# %% ../nbs/27_explain.ipynb #de3d568a
 def influences(points:Tensor # embeddings of preferred photos, (n,512)
               ) -> Tensor:   # in [0,2], (n,)
     "How far the style would move without each of its photos."
@@ -108,7 +108,7 @@ def influences(points:Tensor # embeddings of preferred photos, (n,512)
     whole, others = mean_vector(points), ~torch.eye(len(points), dtype=torch.bool)
     return torch.stack([style_distance(whole, mean_vector(points[rest])) for rest in others])
 
-# %% ../nbs/27_explain.ipynb #6250813c
+# %% ../nbs/27_explain.ipynb #8e5a1a05
 _MARGIN = 0.08 # of the map, without a style
 
 class StyleMap:

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['DECIDED', 'StyleSpace', 'TasteGuess', 'varied']
 
-# %% ../nbs/26_pairs.ipynb #340b0b85
+# %% ../nbs/26_pairs.ipynb #68f1647f
 import torch
 from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
-# %% ../nbs/26_pairs.ipynb #27028132
+# %% ../nbs/26_pairs.ipynb #32f1e29f
 class StyleSpace:
     "The main directions in which known styles differ, with the usual reach along each."
     def __init__(self, vectors:Tensor,  # of known styles, unit vectors (n,512), two or more
@@ -32,7 +32,7 @@ class StyleSpace:
         "The style at a place."
         return F.normalize(self.mean + place.double() @ self.axes, dim=-1).float()
 
-# %% ../nbs/26_pairs.ipynb #cd5f790f
+# %% ../nbs/26_pairs.ipynb #53ae8784
 DECIDED = 8. # β: a look that is the taste itself wins against a usual other one in 99 of 100 answers
 _N_STEPS = 12 # of Newton's method
 
@@ -61,7 +61,7 @@ class TasteGuess:
             self.place = self.place - torch.linalg.solve(curvature, prior @ self.place - x.T @ (said - p))
         self.covariance = torch.linalg.inv(curvature)
 
-# %% ../nbs/26_pairs.ipynb #5b47a749
+# %% ../nbs/26_pairs.ipynb #2b27fecb
 @patch(as_prop=True)
 def vector(self:TasteGuess) -> Tensor: # unit vector, (512,)
     "The most likely taste."
@@ -92,7 +92,7 @@ def ask(self:TasteGuess) -> tuple[int, int]: # numbers of two looks
     asked = torch.bincount(torch.tensor([pair for pair, _ in self.answers], dtype=torch.long), minlength=len(gain))
     return tuple(self.pairs[gain.masked_fill(asked > asked.min(), -1).argmax()].tolist())
 
-# %% ../nbs/26_pairs.ipynb #eee071c7
+# %% ../nbs/26_pairs.ipynb #9b66e075
 def varied(vectors:Tensor, # unit vectors, (n,512)
            n:int,          # how many to choose, at most
           ) -> list[int]:  # their numbers, the first is 0

@@ -9,7 +9,7 @@ __all__ = ['STATIC', 'Part', 'jpeg', 'Tabs', 'Wall', 'Compare', 'Pair', 'Slider'
            'mix_panel', 'shaped_html', 'story_html', 'story_panel', 'progress_view', 'save_panel', 'PickerView',
            'picker', 'write_page', 'serve_page', 'pienet_picker']
 
-# %% ../nbs/29_picker.ipynb #a65e4aea
+# %% ../nbs/29_picker.ipynb #a989903d
 import base64, io, os, secrets, tempfile, webbrowser
 from html import escape
 from importlib.resources import files
@@ -28,7 +28,7 @@ from .folder import say
 from .explain import draw_curve, draw_shifts, in_words
 from .picker_state import (CHOICES, LOOKS, OWN, OWN_LOOKS, SPOT, YOURS, StylePicker, Uploads, photo_name)
 
-# %% ../nbs/29_picker.ipynb #33e99161
+# %% ../nbs/29_picker.ipynb #bc856d50
 STATIC = files("pienet_nb")/"static"
 
 class Part(anywidget.AnyWidget):
@@ -56,7 +56,7 @@ def jpeg(picture:Image.Image|None, # mode `RGB`
         picture.save(file, "JPEG", quality=quality)
         return file.getvalue()
 
-# %% ../nbs/29_picker.ipynb #c79fcb1c
+# %% ../nbs/29_picker.ipynb #d10b00b4
 class Tabs(Part):
     "Buttons for the sections of the page."
     names = List(Unicode()).tag(sync=True)
@@ -89,7 +89,7 @@ class Pair(Part):
     "Two pictures, of which one is better."
     pictures = List(Bytes()).tag(sync=True)
 
-# %% ../nbs/29_picker.ipynb #a5afd6cf
+# %% ../nbs/29_picker.ipynb #04cd4299
 class Slider(Part):
     "A number with a name."
     label = Unicode().tag(sync=True)
@@ -117,7 +117,7 @@ class Copy(Part):
     text = Unicode().tag(sync=True)
     ready = Bool().tag(sync=True)
 
-# %% ../nbs/29_picker.ipynb #ac7729fc
+# %% ../nbs/29_picker.ipynb #8eb78d7e
 def follow(state:StylePicker, names:list[str], update): # called without arguments, now and after each change
     "Keep a view in step with traits of the state."
     state.observe(lambda _: update(), names)
@@ -139,7 +139,7 @@ def action(text:str, do, main:bool=False) -> widgets.Button:
     button.on_click(lambda _: do())
     return button
 
-# %% ../nbs/29_picker.ipynb #12b2b95c
+# %% ../nbs/29_picker.ipynb #d868943f
 def wall_view(state:StylePicker) -> Wall:
     "The wall of a state."
     wall, shown = Wall(), []
@@ -159,7 +159,7 @@ def wall_view(state:StylePicker) -> Wall:
     wall.on_msg(_clicked)
     return wall
 
-# %% ../nbs/29_picker.ipynb #1258189e
+# %% ../nbs/29_picker.ipynb #72ec8506
 def compare_view(state:StylePicker) -> Compare:
     "Before and after of a state."
     view = Compare()
@@ -184,7 +184,7 @@ def compare_view(state:StylePicker) -> Compare:
     follow(state, CHOICES, lambda: view.set_trait("can_undo", state.can_undo))
     return view
 
-# %% ../nbs/29_picker.ipynb #743ff4a5
+# %% ../nbs/29_picker.ipynb #b466bfbd
 def slider_view(state:StylePicker, name:str, label:str, most:float=1.) -> Slider:
     "A slider for a trait."
     view = Slider(label=label, max=most)
@@ -202,7 +202,8 @@ def status_view(state:StylePicker) -> Status:
 def words_view(state:StylePicker) -> widgets.HTML:
     "What the style in use does, in a sentence."
     view = html()
-    follow(state, ["story"], lambda: view.set_trait("value", f"<p>{in_words(state.story.lut)}</p>" if state.story else ""))
+    def _say(): view.value = f"<p>{in_words(state.story.lut)}</p>" if state.story else ""
+    follow(state, ["story"], _say)
     view.add_class("pn-wide")
     return view
 
@@ -231,7 +232,7 @@ def dropdown_view(state:StylePicker, name:str, label:str, options:list) -> widge
     link((state, name), (view, "value"))
     return view
 
-# %% ../nbs/29_picker.ipynb #ea514e13
+# %% ../nbs/29_picker.ipynb #6c9bf83b
 def upload_view(state:StylePicker) -> Upload:
     "Uploads into a state, piece by piece; each piece is answered, so that a file can be refused at once."
     view, uploads = Upload(), Uploads()
@@ -254,7 +255,7 @@ def photos_panel(state:StylePicker) -> widgets.VBox:
     folder, told = widgets.Text(description="Folder", placeholder="path of a folder with your photos"), html()
     def _open(): state.open_folder(folder.value)
     def _tell():
-        places = list(dict.fromkeys(str(Path(photo).parent) for photo in state.photos if isinstance(photo, os.PathLike)))
+        places = list(dict.fromkeys(str(p.parent) for p in state.photos if isinstance(p, os.PathLike)))
         n = len(state.photos)
         told.value = (f'<p class="pn-lead">{n} photo{"s" if n > 1 else ""} to enhance</p>'
                       f'<p>{escape(", ".join(places[:3]))}{" …" if places[3:] else ""}</p>')
@@ -270,7 +271,7 @@ def pick_panel(state:StylePicker) -> widgets.VBox:
     return box([advice, dropdown_view(state, "wall", "Pictures", [LOOKS, OWN, OWN_LOOKS]), wall_view(state),
                 more, problems_view(state)], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #6c7b8b02
+# %% ../nbs/29_picker.ipynb #9f13ef01
 def pair_panel(state:StylePicker) -> widgets.VBox:
     "The same scene in two looks."
     view = Pair()
@@ -288,13 +289,15 @@ def mix_panel(state:StylePicker) -> widgets.VBox:
     link((state, "spot"), (view, "spot"), transform=(list, tuple))
     view.on(spot=lambda spot: state.look_at_spot(*map(float, spot)), yours=lambda _: state.choose(style=YOURS))
     follow(state, ["style"], lambda: view.set_trait("active", state.style == SPOT))
-    follow(state, ["story"], lambda: view.set_trait("yours", list(state.map.spot(state.mine.vector)) if state.mine else []))
-    return box([dropdown_view(state, "style", "Style", state.names), dropdown_view(state, "second", "Blend with", state.names),
-                slider_view(state, "share", "Its share"),
-                html("<h2>Map of styles</h2><p>Alike styles lie near each other. Click anywhere to see a style in between.</p>"),
-                view], "pn-panel")
+    def _show_yours(): view.yours = list(state.map.spot(state.mine.vector)) if state.mine else []
+    follow(state, ["story"], _show_yours)
+    told = html("<h2>Map of styles</h2>"
+                "<p>Alike styles lie near each other. Click anywhere to see a style in between.</p>")
+    return box([dropdown_view(state, "style", "Style", state.names),
+                dropdown_view(state, "second", "Blend with", state.names),
+                slider_view(state, "share", "Its share"), told, view], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #663002ef
+# %% ../nbs/29_picker.ipynb #c5a67524
 def shaped_html(state:StylePicker) -> str:
     "The liked pictures that shaped a style most."
     def _picture(i, moved):
@@ -323,7 +326,7 @@ def story_panel(state:StylePicker) -> widgets.VBox:
     follow(state, ["story"], lambda: view.set_trait("value", story_html(state)))
     return box([view], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #d75c954b
+# %% ../nbs/29_picker.ipynb #e8139fa0
 def progress_view(state:StylePicker) -> widgets.VBox:
     "The folder on its way, and the button that stops it."
     bar, stop = html(), action("Cancel", state.cancel)
@@ -340,7 +343,8 @@ def save_panel(state:StylePicker) -> widgets.VBox:
     out, line = widgets.Text(description="Save into", continuous_update=False), Copy()
     link((state, "out"), (out, "value"))
     every = action("", state.enhance_folder)
-    follow(state, ["photos"], lambda: setattr(every, "description", f"Enhance all {len(state.photos)} photos"))
+    def _count(): every.description = f"Enhance all {n} photos" if (n := len(state.photos)) > 1 else "Enhance the photo"
+    follow(state, ["photos"], _count)
     def _say():
         text = state.command_line()
         with line.hold_sync(): line.text, line.ready = text, text.startswith("pienet_")
@@ -352,7 +356,7 @@ def save_panel(state:StylePicker) -> widgets.VBox:
                 html("<h2>The whole folder</h2>"), row(every), progress_view(state),
                 html("<h2>The same on the command line</h2>"), line], "pn-panel")
 
-# %% ../nbs/29_picker.ipynb #ee0ce4bc
+# %% ../nbs/29_picker.ipynb #e7082c85
 class PickerView(widgets.VBox):
     "The page for a `StylePicker`: sections on the left, the photo on the right."
     def __init__(self, state:StylePicker): # kept as `state`
@@ -363,7 +367,8 @@ class PickerView(widgets.VBox):
         self.tabs.observe(lambda _: self._turn(), "selected")
         self.compare = compare_view(state)
         left = box([html("<h1>Style picker</h1>"), self.tabs, *self.panels.values()], "pn-left")
-        right = box([self.compare, slider_view(state, "strength", "Strength", 2.), status_view(state), words_view(state)], "pn-right")
+        strength = slider_view(state, "strength", "Strength", 2.)
+        right = box([self.compare, strength, status_view(state), words_view(state)], "pn-right")
         body = widgets.Box([left, right]); body.add_class("pn-body")
         super().__init__([body])
         self.add_class("pienet")
@@ -374,8 +379,8 @@ class PickerView(widgets.VBox):
         for name, panel in self.panels.items(): panel.layout.display = None if name == self.tabs.selected else "none"
         if self.tabs.selected == "Compare" and self.state.pair is None: self.state.ask()
 
-# %% ../nbs/29_picker.ipynb #5bb67297
-def picker(photos=None,                 # to enhance: a folder, a pattern, or a list of files and PIL images; None: samples
+# %% ../nbs/29_picker.ipynb #4be31a70
+def picker(photos=None,                 # to enhance: a folder, a pattern, or or a list; None: sample photos
            wall=None,                   # finished pictures to choose from; None: built-in looks on sample scenes
            enhancer:Enhancer|None=None, # None: the packaged model
           ) -> widgets.Widget:          # Jupyter shows it when it ends a cell
@@ -383,17 +388,20 @@ def picker(photos=None,                 # to enhance: a folder, a pattern, or a 
     try: return PickerView(StylePicker(photos, wall, enhancer))
     except PieNetError as error: return widgets.HTML(escape(str(error)))
 
-# %% ../nbs/29_picker.ipynb #ae1bf8ea
+# %% ../nbs/29_picker.ipynb #34577ada
 def write_page(folder:str|os.PathLike, # where the notebook is written
                photos=None, model=None, # as for `pienet_picker`
               ) -> Path: # of the notebook
     "The notebook that the page shows: one cell."
     import json
-    source = (f"import os\nos.chdir({os.getcwd()!r})\nfrom pienet_nb.enhance import Enhancer\nfrom pienet_nb.picker import picker\n"
+    source = (f"import os\nos.chdir({os.getcwd()!r})\n"
+              "from pienet_nb.enhance import Enhancer\nfrom pienet_nb.picker import picker\n"
               f"picker({photos!r}, enhancer=Enhancer.from_pretrained({model!r}))")
-    cell = {"cell_type": "code", "execution_count": None, "id": "picker", "metadata": {}, "outputs": [], "source": source}
+    cell = {"cell_type": "code", "execution_count": None, "id": "picker", "metadata": {}, "outputs": [],
+            "source": source}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = {"cells": [cell], "metadata": {"kernelspec": kernel, "title": "Style picker"}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {"cells": [cell], "metadata": {"kernelspec": kernel, "title": "Style picker"},
+                "nbformat": 4, "nbformat_minor": 5}
     path = Path(folder)/"picker.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
     return path

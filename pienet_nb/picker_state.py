@@ -8,7 +8,7 @@ __all__ = ['PREVIEW_SIDE', 'WALL_SIDE', 'N_SCENES', 'N_PER_LOOK', 'N_WALL', 'LOO
            'ShownPhoto', 'Tile', 'spread', 'wall_of_looks', 'photo_name', 'read_each', 'Jobs', 'Choices', 'StylePicker',
            'default_out', 'Story', 'Uploads', 'free_path']
 
-# %% ../nbs/28_picker_state.ipynb #dcda8d2a
+# %% ../nbs/28_picker_state.ipynb #3ac9ba7d
 import os, shlex, tempfile, threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +37,7 @@ from .folder import (Batch, check_targets, find_targets, in_file_name, leave_out
 from .pairs import StyleSpace, TasteGuess, varied
 from .explain import StyleMap, influences
 
-# %% ../nbs/28_picker_state.ipynb #8c7fa680
+# %% ../nbs/28_picker_state.ipynb #75dc53bc
 PREVIEW_SIDE = 1024 # long side of "before" and "after", pixels
 WALL_SIDE = 256     # long side of a picture on the wall, also what a style is learnt from
 
@@ -55,7 +55,7 @@ def read_small(photo:str|os.PathLike|Image.Image, # a file or a picture
     small.thumbnail((long_side, long_side), Image.Resampling.BICUBIC)
     return small
 
-# %% ../nbs/28_picker_state.ipynb #3b4a704c
+# %% ../nbs/28_picker_state.ipynb #69746eb0
 class ShownPhoto:
     "A photo on the screen: small, and in parts at full size."
     def __init__(self, photo:str|os.PathLike|Image.Image, enhancer:Enhancer):
@@ -96,7 +96,7 @@ class ShownPhoto:
         before = self.full.crop((left, top, left + width, top + height))
         return before, Image.fromarray(pixels[:, left:left + width]), ((left + width/2)/w, (top + height/2)/h)
 
-# %% ../nbs/28_picker_state.ipynb #8e63e7fa
+# %% ../nbs/28_picker_state.ipynb #f0082ded
 N_SCENES, N_PER_LOOK = 7, 3 # on a wall of looks: scenes, pictures of each look
 N_WALL = 60                 # pictures of a folder that hang there at first, and that each "more" adds
 LOOKS, OWN_LOOKS, OWN = "sample scenes in many looks", "your photos in many looks", "your photos as they are"
@@ -138,7 +138,7 @@ def read_each(photos:list,   # files and pictures
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         return [found for found in pool.map(_read, enumerate(photos)) if found]
 
-# %% ../nbs/28_picker_state.ipynb #bd5d1438
+# %% ../nbs/28_picker_state.ipynb #856dd19b
 class Jobs:
     "Work in threads, one for each kind; a job that waits is not queued again."
     def __init__(self, tell:Callable): # called with (kind, label) of all that is being done
@@ -167,7 +167,7 @@ class Jobs:
         "Until nothing is left; a job's error is raised here."
         while self._started: self._started.pop(0).result(timeout)
 
-# %% ../nbs/28_picker_state.ipynb #03721b41
+# %% ../nbs/28_picker_state.ipynb #4853fab3
 YOURS, SPOT = "your style", "a spot on the map" # names of the style that is learnt, and of a blend on the map
 CHOICES = ["liked", "disliked", "answers", "way", "style", "second", "share", "strength", "spot"] # undone by `undo`
 
@@ -200,7 +200,7 @@ class Choices(HasTraits):
         if wrong: raise TraitError(f"there is no {wrong[0]!r} to choose as {name}")
         return tuple(sorted(set(value))) if several else value
 
-# %% ../nbs/28_picker_state.ipynb #091c2ad4
+# %% ../nbs/28_picker_state.ipynb #2b9c5a20
 class StylePicker(Choices):
     "What is chosen and what comes of it, without any widget."
     hung = Tuple(help="numbers of the `tiles` that hang on the wall")
@@ -216,7 +216,7 @@ class StylePicker(Choices):
     message = Unicode(help="what was done, or what the user can mend")
     problems = Tuple(help="sentences about files that cannot be used")
 
-# %% ../nbs/28_picker_state.ipynb #0ce03284
+# %% ../nbs/28_picker_state.ipynb #71ce07b0
 def default_out(photos:tuple, # paths and pictures
                ) -> str:
     "A clearly named folder beside the photos; for those that have no place of their own, in the current folder."
@@ -260,7 +260,7 @@ def wait(self:StylePicker):
     "Until everything that was asked for is there."
     self.jobs.wait()
 
-# %% ../nbs/28_picker_state.ipynb #74637e16
+# %% ../nbs/28_picker_state.ipynb #2a4d9ead
 @contextmanager
 def _telling(picker:StylePicker):
     "Show the sentence of a `PieNetError`, and name any other error instead of losing it in a thread."
@@ -297,7 +297,7 @@ def undo(self:StylePicker):
     self._now, self._moved = self._past.pop(), ""
     self.choose(**self._now)
 
-# %% ../nbs/28_picker_state.ipynb #b30c1ac8
+# %% ../nbs/28_picker_state.ipynb #d88f75f6
 @patch
 def show_photo(self:StylePicker) -> Future:
     "Read the chosen photo and enhance its preview."
@@ -343,7 +343,7 @@ def _cut(self:StylePicker):
             except PieNetError: part = self.shown.part(None, 0, self.centre, self.room)
     self.part = part
 
-# %% ../nbs/28_picker_state.ipynb #21c18622
+# %% ../nbs/28_picker_state.ipynb #ee23551b
 @patch
 def _embedded(self:StylePicker, tiles:tuple) -> Tensor: # (n,512)
     "The embeddings of pictures on the wall."
@@ -385,7 +385,7 @@ def taste(self:StylePicker) -> Style:
     styles = [self._named(name) for name in weights]
     return styles[0] if len(styles) == 1 else Style.blend(styles, list(weights.values()))
 
-# %% ../nbs/28_picker_state.ipynb #009ea6a0
+# %% ../nbs/28_picker_state.ipynb #86956af6
 @patch
 def mark(self:StylePicker, i:int,  # number of a tile
          mark:int,                 # 1 likes it, -1 dislikes it, 0 neither
@@ -412,7 +412,7 @@ def look_at_spot(self:StylePicker, x:float, y:float): # from left and top of the
     "Preview the style of a spot on the map."
     self.choose(spot=(min(max(x, 0.), 1.), min(max(y, 0.), 1.)), style=SPOT, share=0.)
 
-# %% ../nbs/28_picker_state.ipynb #46a6ba60
+# %% ../nbs/28_picker_state.ipynb #f2e4e3e6
 N_PAIRS = 10, 20 # answers: a style from here on, and enough
 
 @patch
@@ -435,7 +435,7 @@ def pairs_advice(self:StylePicker) -> str:
     if n < enough: return f"{n} answered. That is a style; {enough - n} more make it surer."
     return f"{n} answered. That is enough; more will change little."
 
-# %% ../nbs/28_picker_state.ipynb #849cf86d
+# %% ../nbs/28_picker_state.ipynb #322977b5
 N_SHAPED = 4 # pictures that are named
 
 class Story(NamedTuple):
@@ -458,7 +458,7 @@ def _tell(self:StylePicker, style:Style) -> Story:
         shaped = tuple((i, moved) for moved, i in pairs if moved > 0)
     return Story(style.name, lut, steadiness, shaped)
 
-# %% ../nbs/28_picker_state.ipynb #d9d4de7e
+# %% ../nbs/28_picker_state.ipynb #2486d905
 _BATCH = 12 # pictures that are read before they are shown
 
 @patch
@@ -518,7 +518,7 @@ def _report(self:StylePicker, errors:list[str]):
     "Name files that cannot be used, each once."
     self.problems = tuple(dict.fromkeys([*self.problems, *errors]))
 
-# %% ../nbs/28_picker_state.ipynb #ae1d600a
+# %% ../nbs/28_picker_state.ipynb #ed5fd7cf
 MAX_UPLOADS, MAX_BYTES = 100, 2_000_000_000 # photos, and their bytes together
 
 @patch
@@ -578,7 +578,7 @@ class Uploads:
         self._file.close(); self._file = None
         self.photos.append(self.path)
 
-# %% ../nbs/28_picker_state.ipynb #d46d94d9
+# %% ../nbs/28_picker_state.ipynb #d1a3bff6
 def free_path(path:str|os.PathLike, # where a file might go
              ) -> Path:             # the same, or with -2, -3, … before its suffix
     "A path at which there is nothing yet."
@@ -592,7 +592,7 @@ def use_uploads(self:StylePicker, uploads:Uploads):
     "Enhance what was uploaded."
     if uploads.photos: self._use(list(uploads.photos), default_out(()))
 
-# %% ../nbs/28_picker_state.ipynb #b2661876
+# %% ../nbs/28_picker_state.ipynb #2ec8f09e
 N_LOOKS, PAIR_SIDE = 32, 512 # looks that are compared; long side of the two pictures
 
 @patch
@@ -632,7 +632,7 @@ def prefer(self:StylePicker, said:float): # 1: the first is better, 0: the secon
     if self.pair is None: return
     self.choose(answers=(*self.answers, (*self._asked, said)), way="pairs", style=YOURS)
 
-# %% ../nbs/28_picker_state.ipynb #1a0b78e7
+# %% ../nbs/28_picker_state.ipynb #7137558c
 @patch
 def _save(self:StylePicker, what:str, name:Callable, write:Callable) -> Future: # name(style), write(style, path)
     "Write something into the folder and say so."
@@ -680,7 +680,7 @@ def export_lut(self:StylePicker, suffix:str=".cube", # or .png for a HaldCLUT
     what, ending = ("LUT", suffix) if suffix == ".cube" else ("HaldCLUT", f"_hald{suffix}")
     return self._save(what, lambda style: self._photo_name(style, ending), _write)
 
-# %% ../nbs/28_picker_state.ipynb #fe021389
+# %% ../nbs/28_picker_state.ipynb #3837b598
 @patch
 def enhance_folder(self:StylePicker) -> Future: # its result is the `Batch`, or None
     "Enhance all photos into the folder, at full size."
@@ -717,7 +717,7 @@ def cancel(self:StylePicker):
     "Stop enhancing the folder after the photos that are being worked on."
     self._stop = True
 
-# %% ../nbs/28_picker_state.ipynb #56412287
+# %% ../nbs/28_picker_state.ipynb #f33720f8
 @patch
 def command_line(self:StylePicker) -> str:
     "`pienet_enhance` with what is chosen; a sentence if it cannot be said yet."
