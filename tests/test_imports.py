@@ -11,7 +11,7 @@ PACKAGE = ROOT/"pienet_nb"
 PATHS = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_"]
 MODULES = sorted(".".join(path.with_suffix("").parts) for path in PATHS)
 INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "metadata", "writing",
-             "colour", "enhance", "folder", "commands"]
+             "colour", "enhance", "folder", "commands", "pairs", "explain", "picker_state", "picker"]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn", "skimage", "torchvision"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -50,7 +50,10 @@ model = PieModel({"width": 8, "image_size": 64}, StyleEmbedding().eval(), PieNet
 assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size == (70, 50)""",
     "folder": "assert progress_text(3, 500, 2.5) == '3 of 500, 1.2/s, 7 min left'",
     "commands": "pienet_styles()",
-    "picker": "from PIL import Image; assert read_small(Image.new('RGB', (9000, 6000))).width < 9000",
+    "pairs": "assert len(varied(torch.eye(512)[:5], 3)) == 3",
+    "explain": "from pienet_nb.looks import Lut; assert in_words(Lut.identity(5)).startswith('It leaves')",
+    "picker_state": "from PIL import Image; assert read_small(Image.new('RGB', (9000, 6000))).width < 9000",
+    "picker": "assert Wall().kind == 'wall'",
     "research.methods": "photo = torch.rand(1, 3, 8, 8); assert identity(photo, photo) is photo",
     "research.evaluation": "assert Table(['a'], [[1]]).csv() == 'a\\n1\\n'",
     "research.paper": "assert PUBLISHED[-1][0] == 'PieNet'",
