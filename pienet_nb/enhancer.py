@@ -10,6 +10,7 @@ __all__ = ['ENHANCERS', 'FORMAT_VERSION', 'conv_norm_relu', 'ResidualBlock', 'En
 import hashlib, importlib.resources, json, pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .core import PieNetError, make_folder, replacing
-from .embed import ImageNetNorm, ResNet18, StyleEmbedding
+from .embed import ImageNetNorm, ResNet18, StyleEmbedding, embed_photos
 
 # %% ../nbs/13_enhancer.ipynb #75027486
 def conv_norm_relu(n_in:int, n_out:int, stride:int=1) -> nn.Sequential:
@@ -178,6 +179,9 @@ class PieModel:
     embed: StyleEmbedding
     enhancer: nn.Module
     vectors: dict[str, Tensor] = field(default_factory=dict) # style name → unit vector (512,)
+
+    def __post_init__(self): # an enhancer that is told where a photo lies needs the embedding network
+        if getattr(self.enhancer, "embedded", False): self.enhancer.embed = partial(embed_photos, self.embed)
 
     @property
     def image_size(self) -> int: return self.config["image_size"] # side of the square the networks look at

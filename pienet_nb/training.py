@@ -340,7 +340,7 @@ def _save_model(config:Config, first:Learner, second:Learner, vectors:dict, fact
     facts = {"config": asdict(config)} | facts | {"hours": round(hours, 2), "history": history}
     built_in = [name for name in built_in_looks() if name in vectors]
     model = PieModel({"width": stage["width"], "enhancer": stage["kind"], "encoder": stage.get("encoder", "plain"),
-                      "levels": stage.get("levels", False),
+                      "levels": stage.get("levels", False), "embedded": stage.get("embedded", False),
                       "image_size": config.image_size, "rest": stage.get("residual_share", 1.), "built_in": built_in,
                       "training": facts}, first.model.embed.cpu().eval(), second.model.enhancer.cpu().eval(), vectors)
     model.config = model.save(folder)

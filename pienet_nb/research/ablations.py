@@ -44,7 +44,11 @@ LEVERS = { # row → changes of the configuration, or of the photos
     "no undeveloped sources": {"enhancer": {"mild": 0.65}},
     "a tenth of the photos": {"photos": 0.1},
     "one kind of photos": {"kinds": [""]},
-    "shown on photos of every kind": {"enhancer": {"one_kind": 0.}},
+    "the source's own point is not told": {"enhancer": {"embedded": False}},
+    "sources of anybody, not of one person": {"enhancer": {"alike": 0.}},
+    "people without kinds, not choosy": {"enhancer": {"one_kind": 0., "choosy": 0.}},
+    "no plain looks": {"enhancer": {"plain": 0.}},
+    "squares of 96 pixels": {"image_size": 96},
     "twice as wide": {"enhancer": {"width": 128}},
     "embedding network trained along": {"enhancer": {"embed_lr": 1e-4}}}
 

@@ -418,7 +418,7 @@ def new_specialist(model:PieModel, seed:int=42) -> nn.Module:
     if model.config.get("enhancer") != "colour":
         raise PieNetError("A specialist is a network of the kind colour; give a model of the recipe open.")
     torch.manual_seed(seed)
-    return new_enhancer(model.config | {"levels": True})
+    return PieModel(model.config, model.embed, new_enhancer(model.config | {"levels": True})).enhancer
 
 # %% ../../nbs/37_real_people.ipynb #4ab3110b
 SPECIALIST = "specialist"
