@@ -167,14 +167,14 @@ def _shared_luts(enhancer, batch, style, options) -> dict: # photo → LUT; phot
     from pienet_nb.core import to_tensor
     from pienet_nb.photos import read_photo
     from pienet_nb.fullres import consistent_luts, group_photos
-    squares, times, all_of_them = {}, {}, Batch(dict.fromkeys(batch.left))
+    squares, times, edits, all_of_them = {}, {}, {}, Batch(dict.fromkeys(batch.left))
     def _look(photo, target):
         squares[photo], times[photo] = to_tensor(read_photo(photo, enhancer.model.image_size)), _time_taken(photo)
+        edits[photo] = enhancer.edit(photo, style, options.strength)[0]
     with closing(work_on(all_of_them, {photo: photo for photo in batch.left}, _look, options.jobs)) as seen: list(seen)
     photos = list(all_of_them.done)
     groups = group_photos([squares[photo] for photo in photos], [times[photo] for photo in photos])
-    answers = (enhancer.model.lut(squares[photo], style.vector, strength=options.strength)[0] for photo in photos)
-    luts = consistent_luts(answers, groups)
+    luts = consistent_luts([edits[photo] for photo in photos], groups)
     return {photo: luts[group] for photo, group in zip(photos, groups)}
 
 # %% ../nbs/25_commands.ipynb #9d15ab43

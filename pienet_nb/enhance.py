@@ -8,7 +8,6 @@ __all__ = ['MAX_STRENGTH', 'Enhancer', 'lut_in_space', 'check_strength', 'sample
 # %% ../nbs/23_enhance.ipynb #934ccb02
 import contextlib, difflib, functools, os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +15,9 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from PIL import Image
+from torch import Tensor
 
-from .core import PieNetError, check_free, make_folder, n_threads, replacing, to_tensor
+from .core import PieNetError, check_free, make_folder, replacing, to_tensor
 from .photos import pyvips # as 01_photos has quietened it
 from .photos import (PhotoFile, from_pillow, from_srgb, named_profile, open_file, photo_files, profile_name,
                               read_photo, read_squares, reading, sample_parts, sample_photos, shrink, square_of,
@@ -29,6 +29,7 @@ from .embed import mean_vector
 from .preference import (N_LEAST, Style, check_model, describe_style, disliked_points, preferred_points,
                                   refine_by_likes, refine_vector, search_note)
 from .fullres import edit_rows
+from .colour import ColourNet
 from .metadata import carried, make_note
 from .writing import DEEP_KINDS, Strips, as_image, copy_jpeg, kind_to_write, write_photo
 
@@ -93,6 +94,34 @@ def _search_note(self:Enhancer, what:str, start, found, reasons:list[str]) -> st
     return search_note(what, start, found, reasons, self.model.enhancer, to_tensor(photos) if photos else None)
 
 # %% ../nbs/23_enhance.ipynb #ad6c35d1
+_N_SAMPLED = 128 # rows and columns
+
+def _sampled(pixels:np.ndarray, # (h,w,c)
+             n:int,             # rows and columns that are taken
+            ) -> np.ndarray:    # (n,n,c)
+    "Pixels evenly spread over a photo."
+    rows, columns = ((2*np.arange(n) + 1)*side//(2*n) for side in pixels.shape[:2])
+    return pixels[rows][:, columns]
+
+@patch
+def _square(self:Enhancer, pixels:np.ndarray, # of the photo, (h,w,3) or (h,w,4), not turned
+            photo,                            # a `PhotoFile`, or what `_as_file` makes of a picture
+            colours:str,                      # what `judge_profile` says of the pixels
+           ) -> Tensor:                       # sRGB in [0,1], (1,3,s,s)
+    "What the network is shown of a photo."
+    by_colour = isinstance(self.model.enhancer, ColourNet)
+    if by_colour: pixels = _sampled(pixels, _N_SAMPLED)
+    square = square_of(as_image(pixels), photo.icc, colours, _N_SAMPLED if by_colour else self.model.image_size)
+    return to_tensor(upright(square, photo.orientation))
+
+# %% ../nbs/23_enhance.ipynb #b82dbb5f
+@patch
+def seen(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or a picture
+        ) -> Tensor:                                                 # sRGB in [0,1], (1,3,s,s)
+    "What the network is shown of a photo; `PieModel.lut` makes an edit of it."
+    photo = _as_file(photo)
+    with reading(photo.path): return self._square(_decoded(photo, photo.bits, False), photo, photo.colours)
+
 @patch
 @torch.inference_mode()
 def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or a picture
@@ -101,11 +130,13 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
          size:int=33,                      # points per axis of the LUT
         ) -> tuple[Lut, Image.Image|None]: # for sRGB colours
     "What the network would do to a photo: a LUT, and a residual if there is one."
-    opened = photo if isinstance(photo, (Image.Image, PhotoFile)) else open_file(photo)
-    model = self.model.for_raw() if _is_raw(opened) else self.model # nobody has developed it
-    return model.lut(to_tensor(read_photo(opened, model.image_size)), style.vector, size, strength)
+    photo = _as_file(photo)
+    return self._model_for(photo).lut(self.seen(photo), style.vector, size, strength)
 
-def _is_raw(photo:Image.Image|PhotoFile) -> bool: return isinstance(photo, PhotoFile) and photo.kind == "RAW"
+@patch
+def _model_for(self:Enhancer, photo) -> PieModel:
+    "The model; told, if nobody has developed the photo."
+    return self.model.for_raw() if photo.kind == "RAW" else self.model
 
 # %% ../nbs/23_enhance.ipynb #6198bb5d
 def lut_in_space(lut:Lut,   # for sRGB
@@ -131,89 +162,67 @@ def _decode_at_once(photo:PhotoFile,
     try: return simplejpeg.decode_jpeg(Path(photo.path).read_bytes(), layout)
     except ValueError: return None # libvips will say whether it can be read
 
-@contextlib.contextmanager
-def _meanwhile(func:Callable, *args):
-    "Call `func` in another thread during the block, if a photo may have one; the block gets a function for its result."
-    if n_threads() == 1: yield functools.cache(functools.partial(func, *args))
-    else:
-        with ThreadPoolExecutor(1) as pool: yield pool.submit(_alone, func, *args).result
-
-def _alone(func:Callable, *args):
-    "Call `func` with one thread for torch: other cores are busy."
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try: return func(*args)
-    finally: torch.set_num_threads(usual)
-
 # %% ../nbs/23_enhance.ipynb #59b51629
 def _decode(image:pyvips.Image, # RGB and transparency, to be read once
             bits:int,           # 8 or 16: of the result; never fewer than the picture has
-            finish=None,        # called with each strip and the number of its first row, several at a time
            ) -> np.ndarray:     # (h,w,3) or (h,w,4)
-    "Decode a picture into an array; `finish` is at work on earlier strips meanwhile."
+    "Decode a picture into an array."
     depth = np.uint16 if image.format == "ushort" else np.uint8
     pixels = np.empty((image.height, image.width, image.bands), np.uint16 if bits == 16 else depth)
-    region, jobs = pyvips.Region.new(image), []
-    with ThreadPoolExecutor(n_threads()) as pool:
-        for top in range(0, image.height, _STRIP):
-            strip = pixels[top:top + _STRIP]
-            strip[:] = np.frombuffer(region.fetch(0, top, image.width, len(strip)), depth).reshape(strip.shape)
-            if strip.dtype != depth: strip *= 257
-            if finish: jobs.append(pool.submit(finish, strip, top))
-        for job in jobs: job.result()
+    region = pyvips.Region.new(image)
+    for top in range(0, image.height, _STRIP):
+        strip = pixels[top:top + _STRIP]
+        strip[:] = np.frombuffer(region.fetch(0, top, image.width, len(strip)), depth).reshape(strip.shape)
+        if strip.dtype != depth: strip *= 257
     return pixels
 
 # %% ../nbs/23_enhance.ipynb #8a1a9084
-def _is_simple(photo:PhotoFile, bits:int, srgb:bool) -> bool: # a JPEG of which no number is converted
+def _is_simple(photo, bits:int, srgb:bool) -> bool: # a JPEG of which no number is converted
     return bits == 8 and photo.is_plain and not (srgb and photo.colours == "wide")
 
-def _to_edit(photo:PhotoFile, srgb:bool, keep:bool) -> tuple[pyvips.Image, bytes|None]:
-    "The pixels of a photo that will be edited, and the profile of the result; None: sRGB, and nobody said so."
-    image, icc = photo.coded(keep), photo.icc
-    if keep and photo.colours in ("linear", "one way"): icc = photo.profile
-    if photo.colours == "wide" and srgb: image, icc = srgb_of(image, icc), None
-    return image, icc or (named_profile("sRGB") if photo.profile else None)
+def _profile_of_result(photo, srgb:bool, keep:bool) -> bytes|None: # None: sRGB, and nobody said so
+    icc = photo.profile if keep and photo.colours in ("linear", "one way") else photo.icc
+    if photo.colours == "wide" and srgb: icc = None
+    return icc or (named_profile("sRGB") if photo.profile else None)
+
+def _decoded(photo, bits:int, srgb:bool, keep:bool=False) -> np.ndarray: # (h,w,3) or (h,w,4), not turned
+    "The pixels of a photo that will be edited."
+    pixels = _decode_at_once(photo) if _is_simple(photo, bits, srgb) else None
+    if pixels is not None: return pixels
+    image = photo.coded(keep)
+    return _decode(srgb_of(image, photo.icc) if photo.colours == "wide" and srgb else image, bits)
 
 @patch
-def _edit_of(self:Enhancer, photo:PhotoFile, style:Style, strength:float, srgb:bool, lut:Lut|None, square=None):
+def _edit_of(self:Enhancer, pixels:np.ndarray, photo, style:Style, strength:float, srgb:bool, lut:Lut|None):
     "LUT and residual for the pixels of a photo, in their space and not turned."
-    with torch.inference_mode():
-        if lut is None:
-            square = square or read_photo(photo, self.model.image_size)
-            lut, residual = self.model.lut(to_tensor(square), style.vector, 33, strength)
-        else: residual = None
+    residual = None
+    if lut is None:
+        square = self._square(pixels, photo, "" if srgb else photo.colours)
+        with torch.inference_mode(): lut, residual = self._model_for(photo).lut(square, style.vector, 33, strength)
     if residual is not None: residual = upright(residual, {6: 8, 8: 6}.get(photo.orientation, photo.orientation))
     return lut_in_space(lut, photo.icc) if photo.colours == "wide" and not srgb else lut, residual
 
 @patch
-def _pixels(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:int, srgb:bool, lut:Lut|None=None,
+def _pixels(self:Enhancer, photo, style:Style, strength:float, bits:int, srgb:bool, lut:Lut|None=None,
            ) -> tuple[np.ndarray, bytes|None]: # (h,w,3) or (h,w,4), not turned; its profile
     "The photo in the taste of a style, at full size."
-    image, icc = _to_edit(photo, srgb, keep=not strength and not srgb)
-    if not strength: return _decode(image, bits), icc
-    if lut or photo.kind == "JPEG" and photo.colours != "CMYK":
-        with _meanwhile(self._edit_of, photo, style, strength, srgb, lut) as edit:
-            finish = lambda strip, top: edit_rows(strip, *edit(), top, image.height) # noqa: E731
-            pixels = _decode_at_once(photo) if _is_simple(photo, bits, srgb) else None
-            if pixels is None: return _decode(image, bits, finish), icc
-            in_strips(lambda top, bottom: finish(pixels[top:bottom], top), len(pixels))
-            return pixels, icc
-    pixels = _decode(image, bits)
-    square = square_of(as_image(pixels), photo.icc, "" if srgb else photo.colours, self.model.image_size)
-    edit = self._edit_of(photo, style, strength, srgb, None, upright(square, photo.orientation))
-    in_strips(lambda top, bottom: edit_rows(pixels[top:bottom], *edit, top, len(pixels)), len(pixels))
+    keep = not strength and not srgb
+    pixels, icc = _decoded(photo, bits, srgb, keep), _profile_of_result(photo, srgb, keep)
+    if strength:
+        edit = self._edit_of(pixels, photo, style, strength, srgb, lut)
+        in_strips(lambda top, bottom: edit_rows(pixels[top:bottom], *edit, top, len(pixels)), len(pixels))
     return pixels, icc
 
 # %% ../nbs/23_enhance.ipynb #3fd3b184
 def _as_file(photo) -> PhotoFile: # or, for a picture of Pillow, what `_pixels` needs of one
     "A photo, opened."
-    if isinstance(photo, PhotoFile): return photo
+    if isinstance(photo, (PhotoFile, SimpleNamespace)): return photo # it was opened before
     if not isinstance(photo, Image.Image): return open_file(photo)
     with reading(getattr(photo, "filename", "") or "The picture"):
         photo.load()
         (image, icc, colours), orientation = from_pillow(photo)
     return SimpleNamespace(path="The picture", kind="", coded=lambda keep: image, icc=icc, profile=icc, colours=colours,
-                           orientation=orientation, bits=8)
+                           orientation=orientation, bits=8, is_plain=False)
 
 # %% ../nbs/23_enhance.ipynb #868fcf7e
 @patch
@@ -295,16 +304,15 @@ def _strips(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     "A plain JPEG in the taste of a style, to be made while it is written."
     if not strength or not _is_simple(photo, bits, srgb): return None, None
     layout = "RGBX" if photo.width*photo.height <= _MOST_WITH_FOUR else "RGB"
-    with _meanwhile(self._edit_of, photo, style, strength, srgb, lut) as edit:
-        pixels = _decode_at_once(photo, layout)
-        if pixels is None: return None, None
-        lut, residual = edit()
+    pixels = _decode_at_once(photo, layout)
+    if pixels is None: return None, None
+    lut, residual = self._edit_of(pixels[..., :3], photo, style, strength, srgb, lut)
     if residual is not None: # it belongs to rows of the file
         in_strips(lambda top, bottom: edit_rows(pixels[top:bottom], lut, residual, top, len(pixels)), len(pixels))
     def rows(top, bottom):
         strip = upright_rows(pixels, photo.orientation, top, bottom)
         return strip if residual is not None else lut.apply_pixels(strip, out=strip)
-    return Strips(photo.width, photo.height, rows), _to_edit(photo, srgb, False)[1]
+    return Strips(photo.width, photo.height, rows), _profile_of_result(photo, srgb, False)
 
 # %% ../nbs/23_enhance.ipynb #ddc3f00b
 @patch

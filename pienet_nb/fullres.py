@@ -19,23 +19,29 @@ from .core import to_image
 from .looks import Lut, in_strips
 
 # %% ../nbs/17_fullres.ipynb #306fff38
+_CORNERS = torch.tensor([[i & 1, i >> 1 & 1, i >> 2] for i in range(8)]) # of a cell: lower or upper, red first
+
+def _tetrahedral(part:Tensor, # of the way through a cell, in [0,1], (n,3)
+                ) -> Tensor:  # weights of its eight corners, (n,8); four are not 0
+    "How a LUT that is applied tetrahedrally mixes the nodes."
+    upper = part[:, None].where(_CORNERS == 1, torch.ones(())).amin(-1)
+    lower = part[:, None].where(_CORNERS == 0, torch.zeros(())).amax(-1)
+    return (upper - lower).clamp_min(0)
+
 def _cell_sums(colours:Tensor, # s, (n,3)
                change:Tensor,  # e − s, (n,3)
                size:int,       # points per axis of the LUT
               ):               # nodes (m,8), matrices (m,8,8), targets (m,8,3) of the m occupied cells
     "What the pixels in each cell of the grid say about the eight nodes around it."
     corner = colours.mul(size - 1).long().clamp(0, size - 2)
-    part = colours*(size - 1) - corner
-    red, green, blue = torch.stack([1 - part, part], -1).unbind(1)  # weights of lower and upper node, (n,2)
-    weights = (blue[:, :, None, None]*green[:, None, :, None]*red[:, None, None, :]).flatten(1)
+    weights = _tetrahedral(colours*(size - 1) - corner)
     strides = torch.tensor([1, size, size*size])
     cells, cell, count = (corner*strides).sum(1).unique(return_inverse=True, return_counts=True)
     share = (count**-0.5/(count**0.5).sum())[:, None]  # a of a pixel in the cell
     def _sum(values): return share*values.new_zeros(len(cells), values.shape[1]).index_add_(0, cell, values)
     matrices = _sum((weights[:, :, None]*weights[:, None]).flatten(1)).view(-1, 8, 8)
     targets = _sum((weights[:, :, None]*change[:, None]).flatten(1)).view(-1, 8, 3)
-    upper = torch.tensor([[i & 1, i >> 1 & 1, i >> 2] for i in range(8)])
-    return cells[:, None] + (upper*strides).sum(1), matrices, targets
+    return cells[:, None] + (_CORNERS*strides).sum(1), matrices, targets
 
 # %% ../nbs/17_fullres.ipynb #69bd01e8
 def _bend(table:Tensor, # (size,size,size,3)
@@ -55,7 +61,9 @@ def _conjugate_gradients(apply, target:Tensor, start:Tensor, diagonal:Tensor, n_
     size = (residual*scaled).sum()
     for _ in range(n_steps):
         moved = apply(step)
-        rate = size/(step*moved).sum().clamp_min(1e-30)
+        curvature = (step*moved).sum()
+        if curvature <= 1e-6*(diagonal*step*step).sum(): break # nothing is left but rounding
+        rate = size/curvature
         x, residual = x + rate*step, residual - rate*moved
         scaled = residual/diagonal
         size, old = (residual*scaled).sum(), size
@@ -107,7 +115,8 @@ def _residual(lut:Lut, source:Tensor, enhanced:Tensor,
               share:float=1., # of the residual that is kept
              ) -> Image.Image|None: # 128 for no residual; None if that is so everywhere
     "What `lut` leaves out, in steps of 8 bits."
-    steps = (enhanced - lut(source)).mul(255*share).round()
+    by_lut = torch.from_numpy(lut.apply_pixels(source[0].permute(1, 2, 0).contiguous().numpy())).permute(2, 0, 1)
+    steps = (enhanced - by_lut).mul(255*share).round()
     if min(steps.shape[-2:]) > 2: steps = F.pad(steps[..., 1:-1, 1:-1], (1, 1, 1, 1), mode="replicate")
     return to_image((steps + 128)/255) if steps.any() else None
 

@@ -62,7 +62,7 @@ def test_quality_on_large_photos(shared_data, name):
     truth = crop + columns(photo.width)[left:left + 1024]*(look(crop) - crop)
     enlarged = F.interpolate(delta, (photo.height, photo.width), mode="bilinear")[..., top:top + 1024, left:left + 1024]
     before, simple, after = (psnr(image, truth).item() for image in (crop, crop + enlarged, result))
-    assert after > 40 and after > before + 10 and after > simple - 2, (before, simple, after)
+    assert after > 40 and after > before + 10 and after > simple + 1, (before, simple, after)
 
 # ---- from file to file, with the packaged model
 
@@ -107,22 +107,20 @@ def test_strength_is_monotone(enhancer, tmp_path):
 @pytest.mark.parametrize("name", ["china", "popos_publicdomain/jake-hills-36605.jpg",
                                   "popos_publicdomain/samuel-zeller-337041.jpg", "camera_jpg/Nikon D3100.jpg"])
 def test_full_size_keeps_what_the_network_promised(enhancer, request, tmp_path, name):
-    "Against the look itself, the full-size result is as near as the square that the network saw, or nearer."
+    "Against the look itself, the full-size result is nearly as near as what the network saw, or nearer."
     if name == "china": path = next(p for p in sample_photos() if p.stem == name)
     else: path = request.getfixturevalue("shared_data")/"hires"/name
     if not path.exists(): pytest.skip(f"{path.name} is not in the larger data set")
     looks, photo = built_in_looks(), read_photo(path)
     step = max(photo.width//1500, 1) # every n-th pixel of the full size: all its colours, none of them averaged
     for style in [s for s in enhancer.styles if s in looks]:
-        small = to_tensor(shrink(photo, enhancer.model.image_size))
-        lut = enhancer.lut(path, style)
+        small, lut = enhancer.seen(path), enhancer.lut(path, style)
         picture = np.asarray(enhancer.enhance(path, style))[::step, ::step]
         source, result = (to_tensor(to_pil(a)) for a in (np.asarray(photo)[::step, ::step], picture))
         at_network_size, at_full_size = psnr(lut(small), looks[style](small)), psnr(result, looks[style](source))
         assert at_full_size > at_network_size - MOST_LOST, (style, at_network_size.item(), at_full_size.item())
 
-# decibels: the worst case that is known, the others lose 0.5 or less; colours that averaging hides are the hardest
-MOST_LOST = 1.1
+MOST_LOST = 0.3 # decibels
 
 def to_pil(pixels):
     from PIL import Image
