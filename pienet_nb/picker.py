@@ -207,6 +207,7 @@ def words_view(state:StylePicker) -> widgets.HTML:
     view.add_class("pn-wide")
     return view
 
+# %% ../nbs/29_picker.ipynb #b2c15952
 def problems_view(state:StylePicker) -> widgets.HTML:
     "Files that cannot be used, by name."
     view = html()
@@ -395,8 +396,8 @@ def write_page(folder:str|os.PathLike, # where the notebook is written
     "The notebook that the page shows: one cell."
     import json
     source = (f"import os\nos.chdir({os.getcwd()!r})\n"
-              "from pienet_nb.enhance import Enhancer\nfrom pienet_nb.picker import picker\n"
-              f"picker({photos!r}, enhancer=Enhancer.from_pretrained({model!r}))")
+              "from pienet_nb import enhance, picker\n"
+              f"picker.picker({photos!r}, enhancer=enhance.Enhancer.from_pretrained({model!r}))")
     cell = {"cell_type": "code", "execution_count": None, "id": "picker", "metadata": {}, "outputs": [],
             "source": source}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -424,6 +425,7 @@ def serve_page(notebook:Path, port:int, browser:bool):
     config.Voila.update({"token": secrets.token_urlsafe(24), "ip": "127.0.0.1", "port": port, "log_level": 40})
     _Page.launch_instance([str(notebook)], config=config)
 
+# %% ../nbs/29_picker.ipynb #a87c101f
 @command
 def pienet_picker(folder:Param("folder of photos (sample photos if not given)", str, nargs="?"),
                   model:str=None,         # folder with a model (the packaged one if not given)

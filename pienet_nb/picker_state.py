@@ -63,13 +63,13 @@ class ShownPhoto:
         self._file = photo if isinstance(photo, Image.Image) else open_file(photo)
         is_raw = not isinstance(photo, Image.Image) and self._file.kind == "RAW"
         self._model = enhancer.model.for_raw() if is_raw else enhancer.model
-        self._square = to_tensor(read_photo(self._file, self._model.image_size))
+        self._seen = enhancer.seen(self._file)
 
     @torch.inference_mode()
     def edit(self, style:Style, strength:float) -> tuple: # LUT, and residual or None
         "What a style does to the photo; worked out once."
         key = style.vector.numpy().tobytes(), strength
-        if self._edit[0] != key: self._edit = key, self._model.lut(self._square, style.vector, 33, strength)
+        if self._edit[0] != key: self._edit = key, self._model.lut(self._seen, style.vector, 33, strength)
         return self._edit[1]
 
     def after(self, style:Style, strength:float) -> Image.Image:
@@ -84,8 +84,7 @@ class ShownPhoto:
         if self._full is None: self._full = read_photo(self._file)
         return self._full
 
-    def part(self, style:Style, strength:float, centre:tuple, # as shares of width and height
-             room:tuple, # width and height in pixels
+    def part(self, style:Style, strength:float, centre:tuple, room:tuple, # shares of width and height; pixels
             ) -> tuple[Image.Image, Image.Image, tuple]: # before, after, the centre that was possible
         "A part of the photo at full size."
         (w, h), width, height = self.full.size, min(room[0], self.full.width), min(room[1], self.full.height)
@@ -107,6 +106,7 @@ class Tile(NamedTuple):
     picture: Image.Image # `WALL_SIDE` pixels at most
     look: str = ""       # that was put on it
 
+# %% ../nbs/28_picker_state.ipynb #f708d0bc
 def spread(items:list, n:int) -> list: # at most `n` of them, evenly spaced, in their order
     "A choice from a list."
     n = min(n, len(items))
@@ -223,6 +223,7 @@ def default_out(photos:tuple, # paths and pictures
     first = next((photo for photo in photos if not isinstance(photo, Image.Image)), None)
     return str((Path.cwd() if first is None or first in sample_photos() else first.resolve().parent)/"pienet_results")
 
+# %% ../nbs/28_picker_state.ipynb #1640e8a6
 @patch
 def __init__(self:StylePicker, photos=None, # to enhance: a folder, a pattern, or a list; None: the sample photos
              wall=None,                           # finished pictures to choose from; None: looks on sample scenes
@@ -232,9 +233,9 @@ def __init__(self:StylePicker, photos=None, # to enhance: a folder, a pattern, o
     HasTraits.__init__(self)
     self.jobs = Jobs(self._say_busy)
     self.enhancer = enhancer or Enhancer.from_pretrained()
-    self._walls, self._left, self._points, self._past = {}, [], {}, []
+    self._walls, self._left, self._points, self._past, self._asked = {}, [], {}, [], ()
     self.shown, self.mine, self._saved, self._stop = None, None, {}, False
-    self._guess, self._pair_scenes, self._asked = None, None, ()
+    self._guess, self._pair_scenes = None, None
     self.map = StyleMap({name: style.vector for name, style in self.enhancer.styles.items()})
     self.names = [*self.enhancer.styles, YOURS, SPOT]
     self.style, self.second = self.names[0], self.names[1 if len(self.names) > 3 else 0]
@@ -243,13 +244,19 @@ def __init__(self:StylePicker, photos=None, # to enhance: a folder, a pattern, o
     self.out = default_out(self.photos)
     if wall is not None: self.wall = OWN
     self._now, self._moved = self._chosen(), ""
+    self._follow()
+    self.show_photo(); self.hang()
+
+# %% ../nbs/28_picker_state.ipynb #99510019
+@patch
+def _follow(self:StylePicker):
+    "What each choice leads to."
     self.observe(self._remember, CHOICES)
     self.observe(lambda _: self.update(), [name for name in CHOICES if name != "way"])
     self.observe(lambda _: self.show_photo(), ["photo", "photos"])
     self.observe(lambda _: self.show_part(), ["zoomed", "centre", "room"])
     self.observe(lambda _: self.hang(), "wall")
     self.observe(lambda _: self._asked and self.ask(), "answers")
-    self.show_photo(); self.hang()
 
 @patch
 def _say_busy(self:StylePicker, jobs:list):
@@ -329,6 +336,7 @@ def _update(self:StylePicker):
     self.after, self.story = after, story
     if self.zoomed: self._cut()
 
+# %% ../nbs/28_picker_state.ipynb #d0548dfa
 @patch
 def show_part(self:StylePicker) -> Future:
     "Show the chosen part of the photo at full size."
@@ -364,6 +372,7 @@ def _learn(self:StylePicker):
         if self.disliked: vector, _ = refine_by_likes(near, self._embedded(self.disliked))
     self.mine = None if vector is None else Style(YOURS, vector, n, self.enhancer.model.model_id)
 
+# %% ../nbs/28_picker_state.ipynb #f515d877
 @patch
 def _named(self:StylePicker, name:str) -> Style:
     "One of `names`; `PieNetError` if it is yours and there is none yet."
@@ -485,6 +494,7 @@ def _hang(self:StylePicker):
         if scenes: self._add(kind, wall_of_looks(scenes))
     self._show(kind)
 
+# %% ../nbs/28_picker_state.ipynb #fc998f11
 @patch
 def _scenes(self:StylePicker, kind:str, side:int=WALL_SIDE) -> list[tuple[str, Image.Image]]:
     "Photos to put looks on: of the user, filled up with samples; or samples alone."
@@ -509,6 +519,7 @@ def _read(self:StylePicker, n:int):
         self._report(errors)
         self._show(OWN)
 
+# %% ../nbs/28_picker_state.ipynb #4cf17c2d
 @patch
 def _show(self:StylePicker, kind:str):
     if self.wall == kind: self.hung, self.n_more = tuple(self._walls[kind]), len(self._left) if kind == OWN else 0
@@ -538,6 +549,7 @@ def _use(self:StylePicker, photos:list, out:str|None=None):
     with self.hold_trait_notifications(): self.photos, self.photo, self.centre = tuple(photos), 0, (.5, .5)
     if old: self.hang()
 
+# %% ../nbs/28_picker_state.ipynb #a4554893
 class Uploads:
     "Photos that arrive in pieces from a browser."
     def __init__(self, max_files:int=MAX_UPLOADS, max_bytes:int=MAX_BYTES):
@@ -564,11 +576,6 @@ class Uploads:
         self._file.write(piece)
         self.n_bytes += len(piece)
 
-    def _drop(self):
-        self._file.close(); self._file = None
-        self.n_bytes -= self.path.stat().st_size
-        self.path.unlink()
-
     def end(self):
         "The file is complete; `PieNetError` if it is no photo."
         if self._file is None: return
@@ -577,6 +584,11 @@ class Uploads:
         except PieNetError: self._drop(); raise
         self._file.close(); self._file = None
         self.photos.append(self.path)
+
+    def _drop(self):
+        self._file.close(); self._file = None
+        self.n_bytes -= self.path.stat().st_size
+        self.path.unlink()
 
 # %% ../nbs/28_picker_state.ipynb #d1a3bff6
 def free_path(path:str|os.PathLike, # where a file might go
@@ -615,6 +627,7 @@ def ask(self:StylePicker) -> Future:
     self.pair = None # no answer to the last one is taken for one to the next
     return self.jobs.start("preview", "Preparing the next pair", self._ask)
 
+# %% ../nbs/28_picker_state.ipynb #8c7c3662
 @patch
 def _ask(self:StylePicker):
     if not self._pair_scenes:
@@ -661,6 +674,7 @@ def save_photo(self:StylePicker) -> Future: # its result is the path, or None
         else: write_photo(np.asarray(self.enhancer.enhance(photo, style, strength)), path)
     return self._save("photo", self._photo_name, _write)
 
+# %% ../nbs/28_picker_state.ipynb #b8b1bb5e
 @patch
 def save_style(self:StylePicker) -> Future: # its result is the path, or None
     "Write the taste in use, for `pienet_enhance --style_file`."

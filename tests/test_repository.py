@@ -94,7 +94,7 @@ def imported(path):
 def test_requirements_are_what_the_library_imports():
     required = {re.match(r"[\w-]+", line)[0] for line in settings()["requirements"]}
     required = {IMPORT_NAMES.get(name, name) for name in required}
-    extras = ("lpips_requirements", "tensorboard_requirements")
+    extras = ("lpips_requirements", "tensorboard_requirements", "app_requirements")
     optional = {re.match(r"[\w-]+", line)[0] for extra in extras for line in settings()[extra]}
     used = set().union(*map(imported, MODULES))
     assert used - optional - {"pienet_nb"} <= required, "add to requirements in settings.ini"

@@ -1,6 +1,6 @@
-"""Take the pictures of the style picker that index and 29_picker show, from the real page: a wall, a map, an explanation.
+"""Take the pictures of the style picker that index and 29_picker show, from the real page: wall, map, explanation.
 
-python tools/picker_pictures.py [FOLDER]   # photos to show; the sample photos if not given. Needs Chromium and '.[dev]'.
+python tools/picker_pictures.py [FOLDER]   # photos to show (the sample photos); needs Chromium and '.[dev]'
 """
 import io, re, shutil, socket, subprocess, sys, tempfile, time
 from pathlib import Path
