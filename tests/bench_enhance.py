@@ -61,17 +61,19 @@ def bench_files(enhancer, photos, folder, n):
     return rows
 
 def bench_parts(enhancer, photo, n):
-    "Where the time goes."
+    "Where the time goes; each part alone, on all cores."
     from pienet_nb.enhance import _decode_at_once
-    from pienet_nb.photos import open_file, read_photo
-    from pienet_nb.writing import encoded_jpeg
+    from pienet_nb.photos import open_file
+    from pienet_nb.writing import Strips, encoded_jpeg
     style, opened = next(iter(enhancer.styles.values())), open_file(photo)
-    pixels, side = _decode_at_once(opened), enhancer.model.image_size
-    lut, _ = enhancer.edit(opened, style)
-    parts = {"open": lambda: open_file(photo), "square": lambda: read_photo(opened, side),
-             "square and network": lambda: enhancer.edit(opened, style), "decode": lambda: _decode_at_once(opened),
+    pixels = _decode_at_once(opened, "RGBX")
+    height, width, _ = pixels.shape
+    picture = Strips(width, height, lambda top, bottom: pixels[top:bottom])
+    def edit(): return enhancer._edit_of(pixels[..., :3], opened, style, 1., False, None)
+    lut, _ = edit()
+    parts = {"open": lambda: open_file(photo), "decode": lambda: _decode_at_once(opened, "RGBX"), "network": edit,
              "LUT": lambda: lut.apply_pixels(pixels, out=pixels),
-             "encode": lambda: encoded_jpeg(pixels, 95, opened.data.sampling)}
+             "encode": lambda: encoded_jpeg(picture, 95, opened.data.sampling)}
     seconds = dict(zip(parts, by_turns(n, *parts.values())))
     print("parts of", photo.stem, {name: round(value, 3) for name, value in seconds.items()})
     return seconds
@@ -84,7 +86,7 @@ def bench_peer(enhancer, photo, n):
     from pienet_nb.photos import open_file
     opened, style = open_file(photo), next(iter(enhancer.styles.values()))
     pixels, (lut, _) = _decode_at_once(opened), enhancer.edit(opened, style)
-    def ours(): enhancer.edit(opened, style)[0].apply_pixels(pixels)
+    def ours(): enhancer._edit_of(pixels, opened, style, 1., False, None)[0].apply_pixels(pixels)
     def peer():
         image = torch.from_numpy(pixels).float().div_(255)
         volume = lut.table.permute(3, 0, 1, 2)[None]
@@ -102,6 +104,32 @@ def bench_start(model, photo, folder, n):
     seconds = by_turns(n, lambda: process(code + options), lambda: process("import torch"))
     print(f"start to first photo {seconds[0]:.2f} s, import of torch alone {seconds[1]:.2f} s")
     return seconds
+
+def bench_jobs(model, photos, folder, n):
+    "A folder of `n` photos with one job and with two, each of them on one core; and what two cores are worth here."
+    many = folder/"many"
+    many.mkdir()
+    for i in range(n): os.link(photos[i % len(photos)], many/f"{i:03}.jpg")
+    def process(jobs):
+        code = (f"from pienet_nb.commands import pienet_enhance; pienet_enhance([{str(many)!r}], style='vivid', "
+                f"out={str(folder/'done')!r}, overwrite=True, quiet=True, jobs={jobs}, model={model!r})")
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+        return time.perf_counter() - start
+    one, two = process(1), process(2)
+    alone, together = sorting(1), sorting(2)
+    print(f"{n} photos: one job {one:.1f} s, two jobs {two:.1f} s, {one/two:.2f} times as fast; "
+          f"two processes of NumPy {2*alone/together:.2f} times as fast as one")
+    return {"photos": n, "one": one, "two": two, "bound": 2*alone/together}
+
+def sorting(n):
+    "Seconds until `n` processes at once have sorted."
+    code = """import numpy as np, time
+values, start = np.random.default_rng(0).random(3_000_000), time.perf_counter()
+for _ in range(8): np.sort(values)
+print(time.perf_counter() - start)"""
+    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(n)]
+    return max(float(process.communicate()[0]) for process in processes)
 
 def bench_memory(model, folder, photos):
     "Peak memory above what a process with the imports and the model needs, in megabytes."
@@ -131,6 +159,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="folder with a model (the packaged one if not given)")
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--folder", type=int, default=200, help="photos in the folder that is worked on by jobs")
     parser.add_argument("--write", action="store_true", help="write nbs/results/speed.json")
     args = parser.parse_args()
     from pienet_nb.enhance import Enhancer
@@ -151,6 +180,7 @@ def main():
         print(f"learn a style from {len(photos)} photos of 12 MP: {table['learn']:.2f} s")
         table["start"] = bench_start(args.model, cameras[0], folder, 3)
         table["memory"] = bench_memory(args.model, folder, [large, huge, png])
+        table["jobs"] = bench_jobs(args.model, photos, folder, args.folder)
     if args.write: (ROOT/"nbs"/"results"/"speed.json").write_text(json.dumps(table, indent=1) + "\n")
 
 if __name__ == "__main__": main()
