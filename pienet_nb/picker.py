@@ -207,7 +207,7 @@ def words_view(state:StylePicker) -> widgets.HTML:
     view.add_class("pn-wide")
     return view
 
-# %% ../nbs/29_picker.ipynb #b2c15952
+# %% ../nbs/29_picker.ipynb #826a45df
 def problems_view(state:StylePicker) -> widgets.HTML:
     "Files that cannot be used, by name."
     view = html()
@@ -325,7 +325,9 @@ def story_panel(state:StylePicker) -> widgets.VBox:
     "The style in use, explained."
     view = html()
     follow(state, ["story"], lambda: view.set_trait("value", story_html(state)))
-    return box([view], "pn-panel")
+    panel = box([view], "pn-panel")
+    panel.tabbable = True # nothing in it takes the keyboard, and it scrolls
+    return panel
 
 # %% ../nbs/29_picker.ipynb #e8139fa0
 def progress_view(state:StylePicker) -> widgets.VBox:
@@ -425,7 +427,7 @@ def serve_page(notebook:Path, port:int, browser:bool):
     config.Voila.update({"token": secrets.token_urlsafe(24), "ip": "127.0.0.1", "port": port, "log_level": 40})
     _Page.launch_instance([str(notebook)], config=config)
 
-# %% ../nbs/29_picker.ipynb #a87c101f
+# %% ../nbs/29_picker.ipynb #a726aac1
 @command
 def pienet_picker(folder:Param("folder of photos (sample photos if not given)", str, nargs="?"),
                   model:str=None,         # folder with a model (the packaged one if not given)
