@@ -207,7 +207,7 @@ def words_view(state:StylePicker) -> widgets.HTML:
     view.add_class("pn-wide")
     return view
 
-# %% ../nbs/29_picker.ipynb #826a45df
+# %% ../nbs/29_picker.ipynb #02bfa8e2
 def problems_view(state:StylePicker) -> widgets.HTML:
     "Files that cannot be used, by name."
     view = html()
@@ -314,20 +314,19 @@ def story_html(state:StylePicker) -> str:
     story = state.story
     if story is None: return "<p>Choose a style first.</p>"
     steady = f"<h2>How steady it is</h2><p>{escape(story.steadiness)}</p>" if story.steadiness else ""
-    return (f'<p class="pn-lead">{escape(story.name)}</p><p class="pn-narrow">{escape(in_words(story.lut))}</p>'
+    return (f'<section tabindex="0" aria-label="The style in use"><p class="pn-lead">{escape(story.name)}</p>'
+            f'<p class="pn-narrow">{escape(in_words(story.lut))}</p>'
             f'<div class="pn-figures">'
             f'<figure>{draw_curve(story.lut)}<figcaption>Tone curve: greys before (left to right) and after '
             f'(upwards), in red, green and blue</figcaption></figure>'
             f'<figure>{draw_shifts(story.lut)}<figcaption>Colours: from each ring to its dot; red is right, yellow '
-            f'up, green left, blue down</figcaption></figure></div>{steady}{shaped_html(state)}')
+            f'up, green left, blue down</figcaption></figure></div>{steady}{shaped_html(state)}</section>')
 
 def story_panel(state:StylePicker) -> widgets.VBox:
     "The style in use, explained."
     view = html()
     follow(state, ["story"], lambda: view.set_trait("value", story_html(state)))
-    panel = box([view], "pn-panel")
-    panel.tabbable = True # nothing in it takes the keyboard, and it scrolls
-    return panel
+    return box([view], "pn-panel")
 
 # %% ../nbs/29_picker.ipynb #e8139fa0
 def progress_view(state:StylePicker) -> widgets.VBox:
@@ -427,7 +426,7 @@ def serve_page(notebook:Path, port:int, browser:bool):
     config.Voila.update({"token": secrets.token_urlsafe(24), "ip": "127.0.0.1", "port": port, "log_level": 40})
     _Page.launch_instance([str(notebook)], config=config)
 
-# %% ../nbs/29_picker.ipynb #a726aac1
+# %% ../nbs/29_picker.ipynb #c380b566
 @command
 def pienet_picker(folder:Param("folder of photos (sample photos if not given)", str, nargs="?"),
                   model:str=None,         # folder with a model (the packaged one if not given)
