@@ -75,11 +75,11 @@ def degrade(photo:Tensor,     # finished photos, sRGB in [0,1], (b,3,h,w)
     return torch.where((amount == 0).view(-1, 1, 1, 1).to(photo.device), photo, damaged)
 
 # %% ../nbs/06_data.ipynb #e74c80ec
-UNDEVELOPED = {"contrast": Slider(0.4, 1.15, 0.8, rest=1.), "exposure_ev": Slider(-3.3, 1.1, 0.9),
+UNDEVELOPED = {"contrast": Slider(0.7, 1.4, 0.7, rest=1.), "exposure_ev": Slider(-2., 0.4, 0.85),
                "lamp": Slider(0.3, 2.4, 0.15), "red": Slider(-0.4, 0.4, 0.8), "green": Slider(-0.12, 0.12, 0.5),
                "blue": Slider(-0.45, 0.45, 0.8), # these four in stops
-               "saturation": Slider(0.35, 1.15, 0.8, rest=1.), "log2_gamma": Slider(-0.45, 0.45, 0.5),
-               "black": Slider(-0.03, 0.12, 0.4), "white": Slider(0.8, 1.05, 0.3, rest=1.)}
+               "saturation": Slider(0.35, 1.15, 0.8, rest=1.), "log2_gamma": Slider(0., 1., 0.85),
+               "black": Slider(-0.03, 0.14, 0.5), "white": Slider(0.6, 1., 0.5, rest=1.)}
 
 def undevelop(photo:Tensor,        # finished photos, or any of their pixels, sRGB in [0,1], (b,3,h,w)
               rng:torch.Generator, # the same state, the same sources

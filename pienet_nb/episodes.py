@@ -94,7 +94,7 @@ def _some_pixels(self:EpisodeBatches, rng:torch.Generator) -> Tensor: # (1024,),
 @patch
 def _disturbed(self:EpisodeBatches, finished:Tensor, rng:torch.Generator, # (q,3,s,s)
               ) -> tuple[Tensor, Tensor]: # sources, (q,3,s,s); 1 for raw, (q,)
-    "Some finished, some mildly disturbed, the others undeveloped; of half of these it is known that they are raw."
+    "Some finished, some mildly disturbed, the others undeveloped; of most of these it is known that they are raw."
     n = len(finished)
     names = [f"episode {number}" for number in torch.randint(2**31, (n,), generator=rng).tolist()]
     kind, amount, known = torch.rand(3, n, generator=rng)
@@ -103,7 +103,7 @@ def _disturbed(self:EpisodeBatches, finished:Tensor, rng:torch.Generator, # (q,3
     is_mild = (self.finished <= kind) & (kind < self.finished + self.mild)
     is_raw = kind >= self.finished + self.mild
     mild = degrade(finished, names, amount=torch.where(is_mild, 0.1 + 0.9*amount, 0.))
-    return torch.where(is_raw.view(-1, 1, 1, 1), undeveloped, mild), (is_raw & (known < 0.5)).float()
+    return torch.where(is_raw.view(-1, 1, 1, 1), undeveloped, mild), (is_raw & (known < 0.75)).float()
 
 # %% ../nbs/22_episodes.ipynb #564400c9
 @patch
@@ -233,13 +233,13 @@ class EpisodeConfig:
     n_sources: int = 24            # photos in a batch, each enhanced in every look
     n_preferred: int = 10          # most preferred photos of each look
     finished: float = 0.3          # share of the sources that are finished photos
-    mild: float = 0.15             # share that is a little off; the others are undeveloped
+    mild: float = 0.3              # share that is a little off; the others are undeveloped
     one_kind: float = 0.7          # share of the people who photograph one kind of things
     choosy: float = 0.7            # share of the people who like photos of a certain character
     alike: float = 0.7             # share of the batches whose sources are one person's
     plain: float = 0.3             # share of the looks that leave finished photos as they are
     open_world: bool = True        # looks are mixed and moved; else the known ones as they are
-    steps: int = 4000              # batches
+    steps: int = 2500              # batches
     lr: float = 2e-3               # the highest rate, of the enhancer
     embed_lr: float = 0.           # of the embedding network, 0 leaves it frozen
     vector_noise: float = 0.1      # norm of the noise added to the vector

@@ -269,21 +269,27 @@ def _why_nothing(gain:float, items:str) -> str: # relative gain of the best step
 def pair_errors(enhancer:nn.Module, # frozen
                 before:Tensor,      # photos as they were, sRGB in [0,1], (n,3,s,s)
                 after:Tensor,       # the same as they should be
+                every:int=1,        # compare only every so many-th pixel of a row and of a column
                ) -> Callable:       # (vector, numbers of pairs) → root mean squared error of each
     "How far a vector is from making `after` of `before`."
+    told = enhancer.encoder(before)[1] if getattr(enhancer, "embedded", False) else None # once: embedding is slow
+    some, wanted = before[..., ::every, ::every], after[..., ::every, ::every]
     def _errors(vector, items):
-        enhanced = before[items] + enhancer(before[items], vector.expand(len(items), -1))
-        return ((enhanced - after[items]).square().mean((1, 2, 3)) + 1e-5).sqrt()
+        vectors = vector.expand(len(items), -1)
+        change = enhancer(some[items], vectors) if told is None else enhancer.decode(some[items], told[items], vectors)
+        return ((some[items] + change - wanted[items]).square().mean((1, 2, 3)) + 1e-5).sqrt()
     return _errors
 
 def refine_vector(enhancer:nn.Module, # frozen
                   vector:Tensor,      # where to start, unit vector (512,)
                   before:Tensor,      # photos as they were, sRGB in [0,1], (n,3,s,s)
                   after:Tensor,       # the same as the user made them
+                  every:int=1,        # as for `pair_errors`
                   **search,           # see `guarded_search`
                  ) -> tuple[Tensor, int]: # unit vector, steps taken
     "Move a vector towards what some pairs show; fewer than twenty do not move it."
-    return guarded_search(vector, pair_errors(enhancer, before, after), len(before), items="pairs", **search)
+    errors = pair_errors(enhancer, before, after, every)
+    return guarded_search(vector, errors, len(before), items="pairs", **search)
 
 def refine_by_likes(near:Tensor,      # embeddings of preferred photos, (n,512)
                     far:Tensor,       # embeddings of disliked photos, (m,512)

@@ -217,8 +217,8 @@ def refined_vectors(model:PieModel, case:Case,
     if n <= N_LEAST: return None
     n_groups, found = next(k for k in range(2, n + 1) if n - -(-n//k) >= N_LEAST), own.expand(n, -1).clone()
     for group in (every % n_groups == g for g in range(n_groups)):
-        pairs = [photos[~group][..., ::3, ::3] for photos in (case.sources, case.references)] # enough for a search
-        found[group], _ = refine_vector(model.enhancer, own, *pairs)
+        pairs = case.sources[~group], case.references[~group]
+        found[group], _ = refine_vector(model.enhancer, own, *pairs, every=3) # enough for a search
     return found
 
 # %% ../../nbs/37_real_people.ipynb #7d649680

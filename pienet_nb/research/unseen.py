@@ -111,7 +111,7 @@ def for_all(vectors:dict[str, Tensor], # row → (512,)
     return {row: vector.expand(len(data.styles), -1) for row, vector in vectors.items()}
 
 # %% ../../nbs/34_unseen.ipynb #671ced44
-def _coarse(photos): return [part[..., ::3, ::3] for part in photos] # enough for a search of a vector
+_EVERY = 3 # pixel of a row and of a column is enough for a search of a vector
 
 def first_vectors(model:PieModel,
                   own:Tensor,   # the own vector of the first draw, (512,)
@@ -119,8 +119,8 @@ def first_vectors(model:PieModel,
                   scored:tuple, # the very photos that are scored, and their references
                  ) -> dict[str, Tensor]: # row → (512,)
     "The vectors of the first draw alone: the own one, the same moved by pairs, and the one that does best."
-    refined, _ = refine_vector(model.enhancer, own, *_coarse(pairs))
-    errors = pair_errors(model.enhancer, *_coarse(scored))
+    refined, _ = refine_vector(model.enhancer, own, *pairs, every=_EVERY)
+    errors = pair_errors(model.enhancer, *scored, every=_EVERY)
     *_, best = vector_path(own, errors, torch.arange(len(scored[0])), n_steps=200, lr=5e-3)
     return {FIRST: own, REFINED: refined, BEST: best}
 
@@ -339,7 +339,7 @@ def pairs_gains(model:PieModel, data:StyledPhotos, user:str,
         own = mean_vector(embed_photos(model.embed, preferred, model.image_size))
         def _moved(n):
             known = pictures_of(data, draw["preferred"][:n], user, version)
-            return refine_vector(model.enhancer, own, *_coarse(known))[0]
+            return refine_vector(model.enhancer, own, *known, every=_EVERY)[0]
         vectors = for_all({"before": own} | {n: _moved(n) for n in counts}, data)
         found = user_scores(model, data, [draw], [vectors], user, {}, {"psnr": METRICS["psnr"]}, version)
         return {n: found[n]["psnr"][0] - found["before"]["psnr"][0] for n in counts}
