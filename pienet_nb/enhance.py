@@ -192,13 +192,22 @@ def _decoded(photo, bits:int, srgb:bool, keep:bool=False) -> np.ndarray: # (h,w,
     image = photo.coded(keep)
     return _decode(srgb_of(image, photo.icc) if photo.colours == "wide" and srgb else image, bits)
 
+@contextlib.contextmanager
+def _one_thread():
+    "Inside the block torch has one thread: for so small a network others gain little, and cost much on a busy machine."
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: yield
+    finally: torch.set_num_threads(usual)
+
 @patch
 def _edit_of(self:Enhancer, pixels:np.ndarray, photo, style:Style, strength:float, srgb:bool, lut:Lut|None):
     "LUT and residual for the pixels of a photo, in their space and not turned."
     residual = None
     if lut is None:
         square = self._square(pixels, photo, "" if srgb else photo.colours)
-        with torch.inference_mode(): lut, residual = self._model_for(photo).lut(square, style.vector, 33, strength)
+        with torch.inference_mode(), _one_thread():
+            lut, residual = self._model_for(photo).lut(square, style.vector, 33, strength)
     if residual is not None: residual = upright(residual, {6: 8, 8: 6}.get(photo.orientation, photo.orientation))
     return lut_in_space(lut, photo.icc) if photo.colours == "wide" and not srgb else lut, residual
 

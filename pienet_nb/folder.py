@@ -201,10 +201,11 @@ def work_on(batch:Batch,
 def say(*texts,    # parts of one line
         file=None, # the output stream if not given
        ):
-    "Print a line, at once; letters that the terminal does not know become question marks."
+    "Print a line, at once; letters that the terminal does not know, or might obey, become question marks."
     file = file or sys.stdout
     encoding = getattr(file, "encoding", None) or "utf-8"
-    print(*(str(text).encode(encoding, "replace").decode(encoding) for text in texts), file=file, flush=True)
+    plain = (re.sub(r"[\0-\x08\x0b-\x1f\x7f-\x9f]", "?", str(text)) for text in texts)
+    print(*(text.encode(encoding, "replace").decode(encoding) for text in plain), file=file, flush=True)
 
 def _duration(seconds:float) -> str:
     for unit, size in ("h", 3600), ("min", 60):

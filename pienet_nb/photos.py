@@ -127,7 +127,7 @@ class Metadata:
     sampling:str = "444"  # JPEG: colour resolution, as libjpeg-turbo names it
     n_pictures:int = 1
     adobe_rgb:bool = False # the camera says Adobe RGB (DCF) in place of a profile
-    parts:set = field(default_factory=set)      # "gain map", "motion": what hangs on the picture and is not read
+    parts:set = field(default_factory=set)      # "gain map", "motion", "depth": what hangs on it and is not read
 
 # %% ../nbs/01_photos.ipynb #8807c244
 def jpeg_segments(file) -> list[tuple[int, bytes]]: # (marker, content) of everything before the picture
@@ -310,13 +310,13 @@ def read_metadata(file, kind:str) -> Metadata: # an open file and its kind
     readers = {"JPEG": _jpeg_metadata, "PNG": _png_metadata, "TIFF": _tiff_metadata}
     try: data = readers[kind](file) if kind in readers else Metadata()
     except (struct.error, OverflowError, IndexError, ValueError, OSError): data = Metadata()
-    if data.xmp: data.parts |= {part for part, claim in _CLAIMS.items() if claim in data.xmp}
+    data.parts |= {part for part, claim in _CLAIMS.items() if re.search(claim, data.xmp)}
     first, order = first_directory(io.BytesIO(data.exif)) if data.exif else ({}, "")
     if first and data.dpi is None: data.dpi = _tiff_dpi(first, order)
     data.adobe_rgb = bool(first) and not data.icc and _says_adobe_rgb(data.exif, first, order)
     return data
 
-_CLAIMS = {"gain map": b"hdrgm:Version", "motion": b"MotionPhoto"}
+_CLAIMS = {"gain map": rb"hdrgm:Version|HDRGainMap:", "motion": rb"MotionPhoto|MicroVideo", "depth": rb"GDepth:"}
 
 def _says_adobe_rgb(exif:bytes, first:dict, order:str) -> bool:
     "Does a camera say Adobe RGB as DCF has it: no known colour space, and R03 among the interoperability tags?"
@@ -716,6 +716,7 @@ def _say(self:PhotoFile):
     name = self.path.name
     if "gain map" in self.data.parts: self.notes.append(f"{name}: the gain map for bright screens is left out.")
     elif "motion" in self.data.parts: self.notes.append(f"{name}: the short film in it is left out.")
+    elif "depth" in self.data.parts: self.notes.append(f"{name}: the depth map in it is left out.")
     elif self.n_pictures > 1: self.notes.append(f"{name} holds {self.n_pictures} pictures; only the first is used.")
     if self.colours == "CMYK": self.notes.append(f"{name} is in CMYK and comes out in sRGB.")
     if self.colours in ("linear", "one way"):

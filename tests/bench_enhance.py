@@ -4,7 +4,7 @@ Nothing here is a test: times depend on the machine and on what else it does, so
 by turns.
 --write puts the table into nbs/results/speed.json, which 23_enhance shows.
 """
-import argparse, json, os, subprocess, sys, tempfile, time
+import argparse, functools, json, os, subprocess, sys, tempfile, time
 from pathlib import Path
 from statistics import median
 
@@ -155,32 +155,42 @@ def enlarged(photo, size, path, **options):
     with Image.open(photo) as picture: picture.convert("RGB").resize(size).save(path, **options)
     return path
 
+def benches(args, folder):
+    "Every part of the table, by name, as a function."
+    from pienet_nb.enhance import Enhancer
+    photos, enhancer = functools.cache(lambda: make_photos(folder, 20)), Enhancer.from_pretrained(args.model)
+    cameras = sorted(CAMERA.glob("*.jpg")) or photos()[:3]
+    def large(suffix, size=(6000, 4000), **options):
+        return enlarged(photos()[0], size, folder/f"large{suffix}", **options)
+    def others(): return [(large(".png", compress_level=3), ".png", {}),
+                          (large(".webp", quality=95, method=2), ".webp", {"quality": 95})]
+    def memory(): return [large("24.jpg", quality=92), large("100.jpg", (11600, 8700), quality=92),
+                          large(".png", compress_level=3)]
+    def learn(): return by_turns(3, lambda: enhancer.learn_style(photos()))[0]
+    return {"JPEG": lambda: bench_files(enhancer, [(p, ".jpg", {}) for p in cameras], folder, args.runs),
+            "other": lambda: bench_files(enhancer, others(), folder, 1),
+            "parts": lambda: bench_parts(enhancer, cameras[0], args.runs),
+            "peer": lambda: bench_peer(enhancer, photos()[0], args.runs), "learn": learn,
+            "start": lambda: bench_start(args.model, cameras[0], folder, 3),
+            "memory": lambda: bench_memory(args.model, folder, memory()),
+            "jobs": lambda: bench_jobs(args.model, photos(), folder, args.folder)}
+
+RESULTS = ROOT/"nbs"/"results"/"speed.json"
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="folder with a model (the packaged one if not given)")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--folder", type=int, default=200, help="photos in the folder that is worked on by jobs")
-    parser.add_argument("--write", action="store_true", help="write nbs/results/speed.json")
+    parser.add_argument("--only", nargs="*", help="parts of the table (all if not given)")
+    parser.add_argument("--write", action="store_true", help="put them into nbs/results/speed.json")
     args = parser.parse_args()
-    from pienet_nb.enhance import Enhancer
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
-        folder = Path(folder)
-        photos = make_photos(folder, 20)
-        enhancer = Enhancer.from_pretrained(args.model)
-        cameras = sorted(CAMERA.glob("*.jpg")) or photos[:3]
-        large = enlarged(photos[0], (6000, 4000), folder/"large24.jpg", quality=92)
-        huge = enlarged(photos[0], (11600, 8700), folder/"huge100.jpg", quality=92)
-        png, webp = (enlarged(photos[0], (6000, 4000), folder/f"large24.{s}", **o) for s, o in
-                     (("png", {"compress_level": 3}), ("webp", {"quality": 95, "method": 2})))
-        table = {"JPEG": bench_files(enhancer, [(p, ".jpg", {}) for p in cameras], folder, args.runs),
-                 "other": bench_files(enhancer, [(png, ".png", {}), (webp, ".webp", {"quality": 95})], folder, 1),
-                 "parts": bench_parts(enhancer, cameras[0], args.runs),
-                 "peer": bench_peer(enhancer, photos[0], args.runs)}
-        table["learn"], = by_turns(3, lambda: enhancer.learn_style(photos))
-        print(f"learn a style from {len(photos)} photos of 12 MP: {table['learn']:.2f} s")
-        table["start"] = bench_start(args.model, cameras[0], folder, 3)
-        table["memory"] = bench_memory(args.model, folder, [large, huge, png])
-        table["jobs"] = bench_jobs(args.model, photos, folder, args.folder)
-    if args.write: (ROOT/"nbs"/"results"/"speed.json").write_text(json.dumps(table, indent=1) + "\n")
+        parts = benches(args, Path(folder))
+        table = {name: parts[name]() for name in args.only or parts}
+    print("learn a style from 20 photos of 12 MP:", table.get("learn"))
+    if not args.write: return
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(known | table, indent=1) + "\n")
 
 if __name__ == "__main__": main()

@@ -122,6 +122,21 @@ def test_no_resolution_is_made_up(hard, unchanged):
         assert unchanged(hard/"meta"/"nodpi.tif", suffix)[0].data.dpi is None
         assert round(unchanged(hard/"meta"/"dpi300.tif", suffix)[0].data.dpi[0]) == 300
 
+@pytest.mark.parametrize("claim, what", {
+    'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"': "gain map",
+    'xmlns:HDRGainMap="http://ns.apple.com/HDRGainMap/1.0/" HDRGainMap:HDRGainMapVersion="65536"': "gain map",
+    'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MotionPhoto="1"': "film",
+    'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MicroVideo="1"': "film",
+    'xmlns:GDepth="http://ns.google.com/photos/1.0/depthmap/" GDepth:Format="RangeInverse"': "depth map"}.items())
+def test_what_is_left_out_is_said_and_not_claimed(enhancer, tmp_path, claim, what):
+    xmp = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+           f'<rdf:Description rdf:about="" {claim}/></rdf:RDF></x:xmpmeta>').encode()
+    write_photo(np.full((20, 30, 3), 90, np.uint8), tmp_path/"photo.jpg", Metadata(xmp=xmp))
+    for strength in 0., 1.:
+        said = enhancer.enhance_file(tmp_path/"photo.jpg", tmp_path/"out.jpg", "vivid", strength, overwrite=True)
+        assert len(said) == 1 and what in said[0]
+        assert claim.split()[1].encode() not in (tmp_path/"out.jpg").read_bytes()
+
 def test_gain_map_is_not_claimed(hard, unchanged):
     photo, said = unchanged(hard/"meta"/"ultrahdr.jpg")
     assert len(said) == 1 and "gain map" in said[0]
