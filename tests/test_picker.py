@@ -14,7 +14,7 @@ from pienet_nb.enhance import Enhancer, enhance
 from pienet_nb.embed import style_distance
 from pienet_nb.pairs import DECIDED, StyleSpace, TasteGuess, varied
 from pienet_nb.photos import read_photo
-from pienet_nb.picker import PickerView, picker
+from pienet_nb.picker import PickerView, picker, serve_page
 from pienet_nb.picker_state import OWN, YOURS, ShownPhoto, StylePicker, Uploads, free_path, read_small
 from pienet_nb.preference import Style
 from tiny_model import model, photo, picture # noqa: F401 (fixtures)
@@ -181,6 +181,10 @@ def test_what_cannot_start_is_a_sentence(tmp_path, enhancer, photo):
     with pytest.raises(PieNetError, match="no photo in"): StylePicker(tmp_path/"missing", enhancer=enhancer)
     shutil.rmtree(photo.parent)
     with pytest.raises(PieNetError): StylePicker(photo.parent, enhancer=enhancer)
+
+def test_without_voila_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", ""); monkeypatch.setitem(sys.modules, "voila.app", None)
+    with pytest.raises(PieNetError, match=r"pip install 'pienet_nb\[app\]'"): serve_page(tmp_path/"x.ipynb", 8866, False)
 
 # ---- the page's widgets
 
