@@ -219,7 +219,7 @@ def identity(cls:Lut,
     "The LUT that changes nothing."
     return cls(_lattice(size), "identity")
 
-_BAKED_AT_ONCE = 1 << 14 # colours: what a network makes of them fits into the processor's cache
+_BAKED_AT_ONCE = 1 << 12 # colours: what a network makes of them fits into the processor's cache
 
 @patch(cls_method=True)
 def bake(cls:Lut,
@@ -229,9 +229,8 @@ def bake(cls:Lut,
         ) -> Lut:
     "`look` as a table."
     photo = _lattice(size).reshape(1, size*size, size, 3).permute(0, 3, 1, 2)
-    parts = photo.split(_BAKED_AT_ONCE//size + 1, 2)
-    table = torch.cat([look(part) for part in parts], 2).permute(0, 2, 3, 1).reshape(size, size, size, 3)
-    return cls(table, look.name if name is None else name)
+    table = torch.cat([look(part) for part in photo.split(_BAKED_AT_ONCE//size + 1, 2)], 2)
+    return cls(table.permute(0, 2, 3, 1).reshape(size, size, size, 3), look.name if name is None else name)
 
 @patch
 def resized(self:Lut,
