@@ -33,7 +33,7 @@ class StyleSpace:
         return F.normalize(self.mean + place.double() @ self.axes, dim=-1).float()
 
 # %% ../nbs/26_pairs.ipynb #53ae8784
-DECIDED = 8. # β: a look that is the taste itself wins against a usual other one in 99 of 100 answers
+DECIDED = 8. # β: a look that is the taste itself wins against a usual other one in 99.9 % of answers
 _N_STEPS = 12 # of Newton's method
 
 class TasteGuess:

@@ -207,7 +207,7 @@ def words_view(state:StylePicker) -> widgets.HTML:
     view.add_class("pn-wide")
     return view
 
-# %% ../nbs/29_picker.ipynb #cdc1e9e8
+# %% ../nbs/29_picker.ipynb #4374364f
 def problems_view(state:StylePicker) -> widgets.HTML:
     "Files that cannot be used, by name."
     view = html()
@@ -426,7 +426,7 @@ def serve_page(notebook:Path, port:int, browser:bool):
     config.Voila.update({"token": secrets.token_urlsafe(24), "ip": "127.0.0.1", "port": port, "log_level": 40})
     _Page.launch_instance([str(notebook)], config=config)
 
-# %% ../nbs/29_picker.ipynb #2244af88
+# %% ../nbs/29_picker.ipynb #29164409
 @command
 def pienet_picker(folder:Param("folder of photos (sample photos if not given)", str, nargs="?"),
                   model:str=None,         # folder with a model (the packaged one if not given)

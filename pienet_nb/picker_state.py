@@ -106,7 +106,7 @@ class Tile(NamedTuple):
     picture: Image.Image # `WALL_SIDE` pixels at most
     look: str = ""       # that was put on it
 
-# %% ../nbs/28_picker_state.ipynb #be5313ce
+# %% ../nbs/28_picker_state.ipynb #fe95d717
 def spread(items:list, n:int) -> list: # at most `n` of them, evenly spaced, in their order
     "A choice from a list."
     n = min(n, len(items))
@@ -223,7 +223,7 @@ def default_out(photos:tuple, # paths and pictures
     first = next((photo for photo in photos if not isinstance(photo, Image.Image)), None)
     return str((Path.cwd() if first is None or first in sample_photos() else first.resolve().parent)/"pienet_results")
 
-# %% ../nbs/28_picker_state.ipynb #0365c9ba
+# %% ../nbs/28_picker_state.ipynb #16fdbf93
 @patch
 def __init__(self:StylePicker, photos=None, # to enhance: a folder, a pattern, or a list; None: the sample photos
              wall=None,                           # finished pictures to choose from; None: looks on sample scenes
@@ -247,7 +247,7 @@ def __init__(self:StylePicker, photos=None, # to enhance: a folder, a pattern, o
     self._follow()
     self.show_photo(); self.hang()
 
-# %% ../nbs/28_picker_state.ipynb #81846f41
+# %% ../nbs/28_picker_state.ipynb #2a33d04e
 @patch
 def _follow(self:StylePicker):
     "What each choice leads to."
@@ -336,7 +336,7 @@ def _update(self:StylePicker):
     self.after, self.story = after, story
     if self.zoomed: self._cut()
 
-# %% ../nbs/28_picker_state.ipynb #10170edb
+# %% ../nbs/28_picker_state.ipynb #75e6dfba
 @patch
 def show_part(self:StylePicker) -> Future:
     "Show the chosen part of the photo at full size."
@@ -375,7 +375,7 @@ def _learn(self:StylePicker):
     self.mine = None if vector is None else Style(YOURS, vector, n, self.enhancer.model.model_id)
     self._learnt_from = said
 
-# %% ../nbs/28_picker_state.ipynb #fb9edaf9
+# %% ../nbs/28_picker_state.ipynb #24a23afb
 @patch
 def _named(self:StylePicker, name:str) -> Style:
     "One of `names`; `PieNetError` if it is yours and there is none yet."
@@ -497,7 +497,7 @@ def _hang(self:StylePicker):
         if scenes: self._add(kind, wall_of_looks(scenes))
     self._show(kind)
 
-# %% ../nbs/28_picker_state.ipynb #fafece43
+# %% ../nbs/28_picker_state.ipynb #d28b0a11
 @patch
 def _scenes(self:StylePicker, kind:str, side:int=WALL_SIDE) -> list[tuple[str, Image.Image]]:
     "Photos to put looks on: of the user, filled up with samples; or samples alone."
@@ -522,7 +522,7 @@ def _read(self:StylePicker, n:int):
         self._report(errors)
         self._show(OWN)
 
-# %% ../nbs/28_picker_state.ipynb #a5d1bbb4
+# %% ../nbs/28_picker_state.ipynb #0a883092
 @patch
 def _show(self:StylePicker, kind:str):
     if self.wall == kind: self.hung, self.n_more = tuple(self._walls[kind]), len(self._left) if kind == OWN else 0
@@ -552,7 +552,7 @@ def _use(self:StylePicker, photos:list, out:str|None=None):
     with self.hold_trait_notifications(): self.photos, self.photo, self.centre = tuple(photos), 0, (.5, .5)
     if old: self.hang()
 
-# %% ../nbs/28_picker_state.ipynb #9b89fc09
+# %% ../nbs/28_picker_state.ipynb #1024521c
 class Uploads:
     "Photos that arrive in pieces from a browser."
     def __init__(self, max_files:int=MAX_UPLOADS, max_bytes:int=MAX_BYTES):
@@ -630,7 +630,7 @@ def ask(self:StylePicker) -> Future:
     self.pair = None # no answer to the last one is taken for one to the next
     return self.jobs.start("preview", "Preparing the next pair", self._ask)
 
-# %% ../nbs/28_picker_state.ipynb #bf0a563f
+# %% ../nbs/28_picker_state.ipynb #07a03f2b
 @patch
 def _ask(self:StylePicker):
     if not self._pair_scenes:
@@ -677,7 +677,7 @@ def save_photo(self:StylePicker) -> Future: # its result is the path, or None
         else: write_photo(np.asarray(self.enhancer.enhance(photo, style, strength)), path)
     return self._save("photo", self._photo_name, _write)
 
-# %% ../nbs/28_picker_state.ipynb #f2f1aa65
+# %% ../nbs/28_picker_state.ipynb #e483199f
 @patch
 def save_style(self:StylePicker) -> Future: # its result is the path, or None
     "Write the taste in use, for `pienet_enhance --style_file`."
