@@ -184,7 +184,8 @@ def test_what_cannot_start_is_a_sentence(tmp_path, enhancer, photo):
 
 def test_without_voila_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", ""); monkeypatch.setitem(sys.modules, "voila.app", None)
-    with pytest.raises(PieNetError, match=r"pip install 'pienet_nb\[app\]'"): serve_page(tmp_path/"x.ipynb", 8866, False)
+    with pytest.raises(PieNetError, match=r"pip install 'pienet_nb\[app\]'"):
+        serve_page(tmp_path/"x.ipynb", 8866, False)
 
 # ---- the page's widgets
 
