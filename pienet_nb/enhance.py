@@ -192,6 +192,7 @@ def _decoded(photo, bits:int, srgb:bool, keep:bool=False) -> np.ndarray: # (h,w,
     image = photo.coded(keep)
     return _decode(srgb_of(image, photo.icc) if photo.colours == "wide" and srgb else image, bits)
 
+# %% ../nbs/23_enhance.ipynb #236b25db
 @contextlib.contextmanager
 def _one_thread():
     "Inside the block torch has one thread: for so small a network others gain little, and cost much on a busy machine."

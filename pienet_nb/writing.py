@@ -118,6 +118,7 @@ def _strip_rows(width:int, sampling:str) -> tuple[int, int]: # rows of a strip, 
     each = max(min(128//down, 65_535//in_row), 1)
     return each*down, each*in_row
 
+# %% ../nbs/19_writing.ipynb #b97a03bf
 def _parts(stream:bytes) -> tuple[bytes, bytes, bytes]: # up to the scan, the head of the scan, its data
     "A JPEG that libjpeg-turbo wrote, taken apart."
     at = 2
@@ -371,6 +372,7 @@ def _made_ready(image:pyvips.Image, kind:str) -> pyvips.Image:
     if kind not in _CLEAR_KINDS: image = over_white(image)
     return image if kind in DEEP_KINDS else to_8_bits(image)
 
+# %% ../nbs/19_writing.ipynb #c140cced
 def as_image(picture) -> pyvips.Image:
     "An array as a picture of libvips, without a copy."
     if isinstance(picture, pyvips.Image): return picture
