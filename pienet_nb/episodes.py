@@ -229,7 +229,7 @@ class EpisodeConfig:
     width: int = 64                # of the network on a pixel
     n_looks: int = 8               # in a batch
     levels: bool = True            # sources are brought to a common level first (20_colour)
-    embedded: bool = True          # the enhancer is told a source's own point too (20_colour)
+    embedded: bool = False         # the enhancer is told a source's own point too (20_colour)
     n_sources: int = 24            # photos in a batch, each enhanced in every look
     n_preferred: int = 10          # most preferred photos of each look
     finished: float = 0.3          # share of the sources that are finished photos
@@ -239,7 +239,7 @@ class EpisodeConfig:
     alike: float = 0.7             # share of the batches whose sources are one person's
     plain: float = 0.3             # share of the looks that leave finished photos as they are
     open_world: bool = True        # looks are mixed and moved; else the known ones as they are
-    steps: int = 2500              # batches
+    steps: int = 1250              # batches
     lr: float = 2e-3               # the highest rate, of the enhancer
     embed_lr: float = 0.           # of the embedding network, 0 leaves it frozen
     vector_noise: float = 0.1      # norm of the noise added to the vector

@@ -44,7 +44,7 @@ LEVERS = { # row → changes of the configuration, or of the photos
     "no undeveloped sources": {"enhancer": {"mild": 0.65}},
     "a tenth of the photos": {"photos": 0.1},
     "one kind of photos": {"kinds": [""]},
-    "the source's own point is not told": {"enhancer": {"embedded": False}},
+    "the source's own point is told too": {"enhancer": {"embedded": True}},
     "sources of anybody, not of one person": {"enhancer": {"alike": 0.}},
     "people without kinds, not choosy": {"enhancer": {"one_kind": 0., "choosy": 0.}},
     "no plain looks": {"enhancer": {"plain": 0.}},
