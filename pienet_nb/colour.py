@@ -52,6 +52,7 @@ def at_common_level(photos:Tensor,     # sRGB in [0,1], (b,3,h,w), or any of the
 def _two_layers(n_in:int, n_out:int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(n_in, n_out), nn.ReLU(), nn.Linear(n_out, n_out), nn.ReLU())
 
+# %% ../nbs/20_colour.ipynb #cc90063b
 class ColourNet(nn.Module):
     "A global colour transform, modulated by the photo's colour statistics and a preference vector."
     def __init__(self, width:int=64,      # of the network on a pixel

@@ -223,6 +223,7 @@ def refined_vectors(model:PieModel, case:Case,
         found[group], _ = refine_vector(model.enhancer, own, *pairs, every=3) # enough for a search
     return found
 
+# %% ../../nbs/37_real_people.ipynb #ee260f8b
 @torch.no_grad()
 def best_vectors(model:PieModel, case:Case) -> dict[str, Tensor]: # row → for each photo, (n,512)
     "The known styles that do best on the other half of the photos, and on each photo itself."
