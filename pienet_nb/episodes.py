@@ -239,7 +239,7 @@ class EpisodeConfig:
     alike: float = 0.7             # share of the batches whose sources are one person's
     plain: float = 0.3             # share of the looks that leave finished photos as they are
     open_world: bool = True        # looks are mixed and moved; else the known ones as they are
-    steps: int = 1250              # batches
+    steps: int = 2500              # batches
     lr: float = 2e-3               # the highest rate, of the enhancer
     embed_lr: float = 0.           # of the embedding network, 0 leaves it frozen
     vector_noise: float = 0.1      # norm of the noise added to the vector
