@@ -222,9 +222,10 @@ def save(self:PieModel, folder:str|Path, # is made if missing
 
 # %% ../nbs/13_enhancer.ipynb #c2f60be4
 def _is_count(value) -> bool: return type(value) is int and value > 0
+def _is_size(value) -> bool: return _is_count(value) and value <= 1024 # more would fill the memory, and help nobody
 
 _ENTRIES = { # of config.json → what its value must be like
-    "format_version": _is_count, "image_size": _is_count,
+    "format_version": _is_count, "image_size": _is_size, "width": _is_size,
     "model_id": lambda value: type(value) is str and value != "",
     "rest": lambda value: type(value) in (int, float) and 0 <= value <= 1,
     "built_in": lambda value: type(value) is list and all(type(name) is str for name in value),

@@ -533,7 +533,8 @@ def people_sheet(model:PieModel,
         case, k = by_photo[photo["set"], photo["person"], photo["id"]]
         other = next((c.liked[0] for c in strangers if c.person != case.person), case.liked[0])
         vectors = {OWN: learnt(model, case.liked[0])[None], OTHERS: learnt(model, other)[None]}
-        made = row_pictures(model, case.sources[k:k + 1], case.liked[0], vectors)
+        told = model.for_raw() if case.is_raw else model
+        made = row_pictures(told, case.sources[k:k + 1], case.liked[0], vectors)
         scores = {name: psnr(picture, case.references[k:k + 1]).item() for name, picture in made.items()}
         shown = [(f"{words} {scores[name]:.1f} dB", made[name]) for words, name in _SHOWN.items()]
         return [*shown, (photo["set"].removeprefix("expert "), case.references[k:k + 1])]
