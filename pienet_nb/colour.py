@@ -64,8 +64,7 @@ class ColourNet(nn.Module):
                 ):
         super().__init__()
         self.levels, self.embedded = levels, embedded
-        n_told = (10 if levels else 5)*N_QUANTILES + levels + embedded*vector_dim
-        self.photo = _two_layers(n_told, condition_width)
+        self.photo = _two_layers((10 if levels else 5)*N_QUANTILES + levels + embedded*vector_dim, condition_width)
         self.taste = _two_layers(vector_dim, condition_width)
         self.condition = _two_layers(2*condition_width, condition_width)
         self.layers = nn.ModuleList(nn.Linear(3 if i == 0 else width, width) for i in range(n_layers))
