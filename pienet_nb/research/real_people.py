@@ -58,6 +58,9 @@ class Case:
     def is_raw(self) -> bool: # nobody developed the sources
         return self.set.startswith("expert") or self.set.endswith("undeveloped")
 
+    def told(self, model:PieModel) -> PieModel: # told so where the sources are raw
+        return model.for_raw() if self.is_raw else model
+
 @dataclass(frozen=True)
 class Plan:
     "How photos are read and drawn."
@@ -267,7 +270,7 @@ def case_scores(models:dict[str, PieModel], # name → model; "" is the one that
                 seed:int=42,
                ) -> list[dict]:             # for each photo: set, person, origin, id, part, and scores by row
     "Every row of a case, photo by photo."
-    untold, models = models[""], {name: model.for_raw() if case.is_raw else model for name, model in models.items()}
+    untold, models = models[""], {name: case.told(model) for name, model in models.items()}
     vectors = {name: case_vectors(model, case, people[name], seed) for name, model in models.items()}
     each = best_vectors(models[""], case)
     if (refined := refined_vectors(models[""], case, vectors[""][FIRST][0])) is not None: each[REFINED] = refined
@@ -465,7 +468,7 @@ def specialist_of_case(model:PieModel, case:Case,
                       ) -> list[dict]: # for each photo row → PSNR
     "Own vector and specialist on each photo; the specialist has seen the other groups' pairs."
     own, every, scores = learnt(model, case.liked[0]), torch.arange(len(case.ids)), {}
-    if case.is_raw: model = model.for_raw()
+    model = case.told(model)
     new_specialist(model) # it must be of that kind
     def _made(network, rows):
         with torch.inference_mode():
@@ -533,8 +536,7 @@ def people_sheet(model:PieModel,
         case, k = by_photo[photo["set"], photo["person"], photo["id"]]
         other = next((c.liked[0] for c in strangers if c.person != case.person), case.liked[0])
         vectors = {OWN: learnt(model, case.liked[0])[None], OTHERS: learnt(model, other)[None]}
-        told = model.for_raw() if case.is_raw else model
-        made = row_pictures(told, case.sources[k:k + 1], case.liked[0], vectors)
+        made = row_pictures(case.told(model), case.sources[k:k + 1], case.liked[0], vectors)
         scores = {name: psnr(picture, case.references[k:k + 1]).item() for name, picture in made.items()}
         shown = [(f"{words} {scores[name]:.1f} dB", made[name]) for words, name in _SHOWN.items()]
         return [*shown, (photo["set"].removeprefix("expert "), case.references[k:k + 1])]
