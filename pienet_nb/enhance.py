@@ -131,12 +131,13 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
         ) -> tuple[Lut, Image.Image|None]: # for sRGB colours
     "What the network would do to a photo: a LUT, and a residual if there is one."
     photo = _as_file(photo)
-    return self._model_for(photo).lut(self.seen(photo), style.vector, size, strength)
+    return self.model_for(photo).lut(self.seen(photo), style.vector, size, strength)
 
 @patch
-def _model_for(self:Enhancer, photo) -> PieModel:
+def model_for(self:Enhancer, photo:PhotoFile|Image.Image, # opened before
+             ) -> PieModel:
     "The model; told, if nobody has developed the photo."
-    return self.model.for_raw() if photo.kind == "RAW" else self.model
+    return self.model.for_raw() if getattr(photo, "kind", "") == "RAW" else self.model # a picture has no kind
 
 # %% ../nbs/23_enhance.ipynb #6198bb5d
 def lut_in_space(lut:Lut,   # for sRGB
@@ -208,7 +209,7 @@ def _edit_of(self:Enhancer, pixels:np.ndarray, photo, style:Style, strength:floa
     if lut is None:
         square = self._square(pixels, photo, "" if srgb else photo.colours)
         with torch.inference_mode(), _one_thread():
-            lut, residual = self._model_for(photo).lut(square, style.vector, 33, strength)
+            lut, residual = self.model_for(photo).lut(square, style.vector, 33, strength)
     if residual is not None: residual = upright(residual, {6: 8, 8: 6}.get(photo.orientation, photo.orientation))
     return lut_in_space(lut, photo.icc) if photo.colours == "wide" and not srgb else lut, residual
 

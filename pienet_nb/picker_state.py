@@ -61,9 +61,7 @@ class ShownPhoto:
     def __init__(self, photo:str|os.PathLike|Image.Image, enhancer:Enhancer):
         self.photo, self.small, self._full, self._edit = photo, read_small(photo), None, (None, None)
         self._file = photo if isinstance(photo, Image.Image) else open_file(photo)
-        is_raw = not isinstance(photo, Image.Image) and self._file.kind == "RAW"
-        self._model = enhancer.model.for_raw() if is_raw else enhancer.model
-        self._seen = enhancer.seen(self._file)
+        self._model, self._seen = enhancer.model_for(self._file), enhancer.seen(self._file)
 
     @torch.inference_mode()
     def edit(self, style:Style, strength:float) -> tuple: # LUT, and residual or None
