@@ -12,8 +12,9 @@ settings = config["DEFAULT"]
 def lines(key): return [line for line in settings[key].splitlines() if line]
 
 package = settings["lib_path"]
-extras = {extra: lines(f"{extra}_requirements") for extra in ("lpips", "tensorboard", "app")}
-extras |= {"dev": lines("dev_requirements") + extras["tensorboard"] + extras["app"]}
+extras = {key.removesuffix("_requirements"): lines(key) for key in settings if key.endswith("_requirements")}
+in_dev = [extra for extra in extras if extra not in ("dev", "lpips")] # lpips downloads weights
+extras["dev"] += sum((extras[extra] for extra in in_dev), [])
 data = ["model/*", "fivek_splits/*", "static/*", "static/jupyter/voila/templates/pienet/*"]
 minors = range(int(settings["min_python"].split(".")[1]), 14) # tested up to 3.13
 

@@ -60,7 +60,7 @@ def in_step(tmp_path_factory):
     for name in "settings.ini", "pyproject.toml": shutil.copy(ROOT/name, copy)
     (copy/"nbs").mkdir()
     for path in (ROOT/"nbs").glob("*.ipynb"): shutil.copy(path, copy/"nbs")
-    for folder in "pienet_nb", "pienet_nb/research":
+    for folder in "pienet_nb", "pienet_nb/research", "pienet_nb/scale":
         (copy/folder).mkdir()
         shutil.copy(ROOT/folder/"__init__.py", copy/folder)
     for program in "nbdev_export", "nbdev_clean":

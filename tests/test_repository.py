@@ -95,8 +95,9 @@ def imported(path):
 def test_requirements_are_what_the_library_imports():
     required = {re.match(r"[\w-]+", line)[0] for line in settings()["requirements"]}
     required = {IMPORT_NAMES.get(name, name) for name in required}
-    extras = ("lpips_requirements", "tensorboard_requirements", "app_requirements")
-    optional = {re.match(r"[\w-]+", line)[0] for extra in extras for line in settings()[extra]}
+    extras = [lines for key, lines in settings().items() if re.fullmatch(r"(?!dev)\w+_requirements", key)]
+    optional = {re.match(r"[\w-]+", line)[0] for line in sum(extras, [])}
+    optional = {IMPORT_NAMES.get(name, name) for name in optional}
     used = set().union(*map(imported, MODULES))
     assert used - optional - {"pienet_nb"} <= required, "add to requirements in settings.ini"
     source = "".join(path.read_text(encoding="utf-8") for path in MODULES) # sample photos are found by name
@@ -133,11 +134,11 @@ def default_exp(notebook):
 
 def test_reading_order_has_a_number_for_each_notebook():
     numbers = [path.stem.split("_")[0] for path in NOTEBOOKS if path.stem != "index"]
-    assert all(re.fullmatch(r"[0-3]\d", number) for number in numbers) and len(set(numbers)) == len(numbers)
+    assert all(re.fullmatch(r"[0-4]\d", number) for number in numbers) and len(set(numbers)) == len(numbers)
     for path in NOTEBOOKS:
         module = default_exp(path)
-        if module: assert module.startswith("research.") == path.name.startswith("3"), path.name
-        if module: assert path.stem.split("_", 1)[1] == module.removeprefix("research."), path.name
+        part = {"3": "research.", "4": "scale."}.get(path.name[0], "")
+        if module: assert module == part + path.stem.split("_", 1)[1], path.name
 
 @each_notebook
 def test_notebook_imports_only_from_lower_numbers(notebook):
