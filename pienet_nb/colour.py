@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .core import luminance
-from .looks import Lut
+from .looks import Lut, in_strips
 from .embed import StyleEmbedding
 
 # %% ../nbs/20_colour.ipynb #f2c0ac33
@@ -106,6 +106,11 @@ def _at_common_level(self:ColourNet, source:Tensor, # sRGB in [0,1], (b,3,h,w)
     return level, torch.cat([levelled.clamp(-1, 2), plain, raw, point], 1)
 
 @patch
+def _modulations(self:ColourNet, known:Tensor, vector:Tensor) -> tuple: # (b,1,n) for each layer, the last too
+    seen = self.photo(2*known.expand(len(vector), -1) - 1), self.taste(vector*vector.shape[1]**0.5)
+    return self.modulation(self.condition(torch.cat(seen, 1)))[:, None].split(self.sizes, -1)
+
+@patch
 def decode(self:ColourNet, source:Tensor, # of b photos, or of one photo for all vectors; or any of their pixels
            statistics:Tensor,             # of the same photos, from `encoder`
            vector:Tensor,                 # (b,512)
@@ -114,8 +119,7 @@ def decode(self:ColourNet, source:Tensor, # of b photos, or of one photo for all
     "The change that each vector asks for."
     b, (h, w) = len(vector), source.shape[-2:]
     level, known = self._at_common_level(source, statistics)
-    seen = self.photo(2*known.expand(b, -1) - 1), self.taste(vector*vector.shape[1]**0.5)
-    *layers, last = self.modulation(self.condition(torch.cat(seen, 1)))[:, None].split(self.sizes, -1)
+    *layers, last = self._modulations(known, vector)
     colour = 2*level.expand(b, -1, -1, -1).flatten(2).transpose(1, 2) - 1   # (b,h·w,3)
     x = colour.clamp(-2, 2)
     for layer, modulation in zip(self.layers, layers):
@@ -128,6 +132,26 @@ def decode(self:ColourNet, source:Tensor, # of b photos, or of one photo for all
 
 # %% ../nbs/20_colour.ipynb #47a1fa75
 @patch
+def _plain_layers(self:ColourNet, known:Tensor, # what the network is told of one photo, (1,n)
+                  vector:Tensor,                # (1,512)
+                 ) -> list[tuple]:              # weight and bias of each
+    "The layers for one photo and one vector."
+    *layers, last = (part[0, 0] for part in self._modulations(known, vector))
+    weight, bias = last.split([len(last) - 3, 3])
+    plain = [(layer.weight*(1 + gamma)[:, None], layer.bias*(1 + gamma) + beta)
+             for layer, (gamma, beta) in zip(self.layers, (part.chunk(2) for part in layers))]
+    return [*plain, (self.last.weight + weight.view(3, -1), self.last.bias + bias)]
+
+def _edited(level:Tensor, layers:list, levels:bool) -> Tensor: # of colours at the common level, (n,3)
+    "Colours as plain layers edit them."
+    colour = 2*level - 1
+    x = colour.clamp(-2, 2)
+    for layer in layers[:-1]: x = F.linear(x, *layer).relu_()
+    return level + F.linear(torch.cat([x, colour], 1) if levels else x, *layers[-1])
+
+_AT_ONCE = 1 << 11 # colours: what the layers make of them fits into the processor's cache
+
+@patch
 @torch.no_grad()
 def lut(self:ColourNet,
         source:Tensor,     # sRGB in [0,1], (1,3,h,w)
@@ -136,10 +160,15 @@ def lut(self:ColourNet,
         strength:float=1., # of the edit; 0 is the identity
        ) -> Lut:
     "The edit of one photo by one vector."
-    statistics = self.encoder(source)[1]
-    def _edit(colours):
-        return (colours + strength*self.decode(colours.to(source), statistics, vector).cpu()).clamp(0, 1)
-    return Lut.bake(_edit, size, "edit")
+    table = Lut.identity(size).table.to(source).view(-1, 3)
+    level, known = self._at_common_level(table.T[None, ..., None], self.encoder(source)[1])
+    level, layers = level[0, ..., 0].T.contiguous(), self._plain_layers(known, vector)
+    def _edit(start, end): # one row of `table` is one colour
+        with torch.inference_mode():
+            edited = _edited(level[start:end], layers, self.levels)
+            table[start:end] = table[start:end].lerp(edited, strength).clamp_(0, 1)
+    in_strips(_edit, len(table), _AT_ONCE)
+    return Lut(table.view(size, size, size, 3).cpu(), "edit")
 
 # %% ../nbs/20_colour.ipynb #8b4d8742
 def new_colour_net(config:dict, # "width", of the network on a pixel; "levels" and "embedded", False if there is none
