@@ -15,7 +15,7 @@ import fastai.callback.schedule # noqa: F401, it adds fit_one_cycle to Learner
 import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
-from fastai.torch_core import to_device
+from fastai.torch_core import rank_distrib, to_device
 from torch import Tensor
 
 from .core import PieNetError, replacing
@@ -52,7 +52,8 @@ def set_random_state(state:dict[str, list[Tensor]]): # from `random_state`
 def write_history(history:list[dict], # a row for each epoch, all with the same names
                   path:str|Path,      # a .csv file; it is replaced
                  ):
-    "The history of a run as a table; `PieNetError` if it cannot be written."
+    "The history of a run as a table; `PieNetError` if it cannot be written. Of several processes the first writes."
+    if rank_distrib(): return
     with replacing(path) as beside, open(beside, "w", newline="") as file:
         table = csv.DictWriter(file, list(history[0]))
         table.writeheader(); table.writerows(history)
@@ -95,6 +96,7 @@ class Checkpoint(Callback):
     @property
     def best_path(self) -> Path: return self.path.with_suffix(".best" + self.path.suffix)
     def _save(self, path:Path, state:dict):
+        if rank_distrib(): return # of several processes the first writes
         with replacing(path) as beside: torch.save(state, beside)
 
 # %% ../nbs/11_learner.ipynb #de919516

@@ -21,6 +21,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.optimizer import Adam
+from fastai.torch_core import rank_distrib
 from fastcore.basics import store_attr
 from PIL import Image
 from torch import Tensor, nn
@@ -272,7 +273,8 @@ def train(config:Config,
     "Both stages; goes on where an earlier run in `folder` was stopped. `PieNetError` if that run was another one."
     folder, commit = Path(folder), source_commit()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    logs = [[TensorBoardLog(folder/"tensorboard"/stage)] if tensorboard else [] for stage in ("embed", "enhancer")]
+    logged = tensorboard and not rank_distrib()
+    logs = [[TensorBoardLog(folder/"tensorboard"/stage)] if logged else [] for stage in ("embed", "enhancer")]
     ids, data = split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN), config.on_demand)
     _same_run(folder, asdict(config) | ids | {"styles": data.styles, "imagenet_start": bool(weights)})
     parts = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")]
@@ -303,12 +305,13 @@ def seen_photos(files:dict,         # photo id → file or PIL image
         return any((found ^ one).bit_count() <= n_bits for one in known)
     return [photo_id for photo_id, photo in files.items() if _seen(photo)]
 
-def files_by_id(photos, # a folder or list of finished photos; kind → such a folder or list; or a `PairedFolder`
-               ) -> dict: # photo id → file; of a `PairedFolder` its sources
+def files_by_id(photos, # folder or list of finished photos; kind → folder or list; id → PIL image; a `PairedFolder`
+               ) -> dict: # photo id → file or PIL image; of a `PairedFolder` its sources
     "The files of photos by their ids: `name`, or `kind/name` where kinds are given."
     if isinstance(photos, PairedFolder): return {i: photos.file("source", i) for i in photos.ids}
     kinds = photos if isinstance(photos, dict) else {"": photos}
-    return {f"{kind}/{Path(p).stem}".lstrip("/"): p for kind, some in kinds.items() for p in photo_files(some)}
+    def _id(kind, photo): return kind if isinstance(photo, Image.Image) else f"{kind}/{Path(photo).stem}".lstrip("/")
+    return {_id(kind, photo): photo for kind, some in kinds.items() for photo in photo_files(some)}
 
 def folders_by_kind(folder:str|Path, # its subfolders hold photos of one kind each
                    ) -> dict[str, Path]: # kind → folder
@@ -343,7 +346,7 @@ def _save_model(config:Config, first:Learner, second:Learner, vectors:dict, fact
                       "levels": stage.get("levels", False), "embedded": stage.get("embedded", False),
                       "image_size": config.image_size, "rest": stage.get("residual_share", 1.), "built_in": built_in,
                       "training": facts}, first.model.embed.cpu().eval(), second.model.enhancer.cpu().eval(), vectors)
-    model.config = model.save(folder)
+    if not rank_distrib(): model.config = model.save(folder)
     return model
 
 # %% ../nbs/15_training.ipynb #e9daf332
@@ -355,6 +358,7 @@ def _same_run(folder:Path, settings:dict):
     other = [name for name in settings if began.get(name) != settings[name]]
     if other: raise PieNetError(f"The run in {folder} began with other settings ({', '.join(other)}); "
                                 "go on with the same ones, or give another folder.")
+    if rank_distrib(): return # of several processes the first writes
     with replacing(path) as beside: beside.write_text(json.dumps(settings, indent=1) + "\n")
 
 def source_commit() -> str:
