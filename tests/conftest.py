@@ -7,6 +7,8 @@ for name in THREADS: os.environ.setdefault(name, "1") # a worker has a core
 
 import pytest # noqa: E402, torch reads the variables at its import
 
+from forks import Forks # noqa: E402, its processes have the variables too
+
 ROOT = Path(__file__).resolve().parent.parent
 
 def git_state():
@@ -66,3 +68,17 @@ def in_step(tmp_path_factory):
     for program in "nbdev_export", "nbdev_clean":
         subprocess.run([Path(sys.executable).parent/program], cwd=copy, check=True)
     return copy
+
+@pytest.fixture(scope="session")
+def torch_forks():
+    "Python programs in processes that have torch already."
+    forks = Forks("torch")
+    yield forks
+    forks.close()
+
+@pytest.fixture(scope="session")
+def training_forks():
+    "Python programs in processes that have what training and figures need already."
+    forks = Forks("torch", "torchvision.models", "fastai.learner", "matplotlib.pyplot", "nbdev.test")
+    yield forks
+    forks.close()

@@ -1,5 +1,4 @@
 """Every module works on its own in a fresh process, and the photographer's path stays light."""
-import subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -66,19 +65,19 @@ assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size =
     "research.benchmarks": "assert 'quick' in BENCHMARKS and 'unseen' in BENCHMARKS",
 }
 
-def fresh(code):
-    "Run `code` in a new Python, outside the checkout's folder of tests."
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+def light():
+    "A line that fails where something was loaded that a photographer's command does without."
+    heavy = f"{{*{TRAINING_ONLY}}} & sys.modules.keys()"
+    return f"import sys; assert 'numpy' in sys.modules and not {heavy}, {heavy}"
 
 @pytest.mark.parametrize("module", MODULES)
-def test_module_works_in_a_fresh_process(module):
+def test_module_works_in_a_fresh_process(module, request):
     assert CALLS.get(module), f"add a call of pienet_nb.{module} to CALLS"
-    fresh(f"import torch\nfrom pienet_nb.{module} import *\n{CALLS[module]}")
+    is_light = module in INFERENCE
+    forks = request.getfixturevalue("torch_forks" if is_light else "training_forks")
+    code = ["import torch", f"from pienet_nb.{module} import *", light() if is_light else "", CALLS[module]]
+    run = forks.run("-c", "\n".join(code))
+    assert run.returncode == 0, run.stdout
 
-@pytest.mark.parametrize("module", INFERENCE)
-def test_inference_path_is_light(module):
-    loaded = fresh(f"import sys, pienet_nb.{module}\nprint(*{{name.split('.')[0] for name in sys.modules}})").split()
-    assert "numpy" in loaded # the list is what it should be
-    assert not set(TRAINING_ONLY) & set(loaded)
+def test_the_light_modules_are_there():
+    assert set(INFERENCE) <= set(MODULES)

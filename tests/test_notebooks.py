@@ -1,5 +1,5 @@
 """Every notebook runs from top to bottom, one test each: `nbdev_test`."""
-import os, subprocess, sys
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,7 @@ def case(notebook):
     return pytest.param(notebook, id=notebook.stem, marks=marks)
 
 @pytest.mark.parametrize("notebook", [case(path) for path in NOTEBOOKS])
-def test_notebook_runs(notebook):
-    command = [Path(sys.executable).parent/"nbdev_test", "--path", notebook, "--n_workers", "0", "--do_print"]
-    run = subprocess.run(command, cwd=ROOT, env=dict(os.environ), timeout=900, stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def test_notebook_runs(notebook, training_forks):
+    program = Path(sys.executable).parent/"nbdev_test"
+    run = training_forks.run(program, "--path", notebook, "--n_workers", "0", "--do_print", timeout=900)
     assert run.returncode == 0 and "Success." in run.stdout, run.stdout
