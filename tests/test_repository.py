@@ -61,7 +61,7 @@ def test_version_has_an_entry_in_the_changelog():
     assert f"## {settings()['version'][0]}" in (ROOT/"CHANGELOG.md").read_text(encoding="utf-8")
 
 NOT_YET_MUTATED = {"18_metadata", "19_writing", "24_folder", "26_pairs", "27_explain", "28_picker_state", "29_picker",
-                   "37_real_people", "38_style_space"} # new, not measured
+                   "37_real_people", "38_style_space", "44_hub"} # new, not measured
 
 def test_contributing_has_the_table_of_mutants():
     results = json.loads((ROOT/"nbs/results/mutation.json").read_text(encoding="utf-8"))
