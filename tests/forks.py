@@ -17,15 +17,17 @@ class Forks:
     ): self.modules, self.server = modules, None
 
     def run(self,
-        *argv:str, # a Python file and its arguments, or `-c` and code; it runs in the checkout
+        *argv:str, # a Python file, a console script too, and its arguments; or `-c` and code
+        cwd:Path=ROOT, # the folder in which it runs
         timeout:float=300, # seconds; then it is killed, with all it started
     )->subprocess.CompletedProcess: # what it printed, errors too, is `stdout`
         argv = [*map(str, argv)]
         if not CAN_FORK:
-            return subprocess.run([sys.executable, *argv], cwd=ROOT, timeout=timeout, text=True,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            python = [sys.executable] if argv[0] == "-c" or argv[0].endswith(".py") else []
+            return subprocess.run([*python, *argv], cwd=cwd, timeout=timeout, text=True, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         with tempfile.NamedTemporaryFile("r", errors="replace") as said:
-            code = self._ask(argv, said.name, timeout)
+            code = self._ask(argv, str(cwd), said.name, timeout)
             if code is None: raise subprocess.TimeoutExpired(argv, timeout, said.read())
             return subprocess.CompletedProcess(argv, code, said.read())
 
@@ -47,14 +49,14 @@ def serve(modules):
     for module in modules: importlib.import_module(module)
     gc.freeze() # the forks' collections leave alone, and so need not copy, what was imported here
     for line in sys.stdin:
-        argv, said, timeout = json.loads(line)
+        argv, cwd, said, timeout = json.loads(line)
         child = os.fork()
-        if child == 0: become(argv, said)
+        if child == 0: become(argv, cwd, said)
         print(json.dumps(exit_code(child, timeout)), flush=True)
 
-def become(argv, said):
+def become(argv, cwd, said):
     "In the fork: be the program, with its output in the file `said`; then end without taking torch to pieces."
-    os.setsid()
+    os.setsid(); os.chdir(cwd)
     with open(os.devnull) as nothing, open(said, "a") as file:
         for opened, number in (nothing, 0), (file, 1), (file, 2): os.dup2(opened.fileno(), number)
     code = 1

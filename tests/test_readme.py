@@ -1,5 +1,5 @@
 """The README's commands do what it says, line by line."""
-import re, shlex, shutil, subprocess, sys
+import re, shlex, shutil, sys
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,20 @@ def command_lines(heading):
     block = re.search(r"```sh\n(.*?)```", part, re.DOTALL)[1]
     return [shlex.split(line, comments=True) for line in block.splitlines()]
 
-def run(words, folder):
-    "What a command prints, run in `folder`."
-    program, *arguments = words
-    done = subprocess.run([Path(sys.executable).parent/program, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, (words, done.stderr)
-    return done.stdout
+@pytest.fixture
+def run(torch_forks, tmp_path):
+    "Run a command in the test's folder."
+    def _run(words):
+        program, *arguments = words
+        done = torch_forks.run(Path(sys.executable).parent/program, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, (words, done.stdout)
+    return _run
 
-def test_three_commands_work_after_the_demo(tmp_path):
-    run(["pienet_demo"], tmp_path)
+def test_three_commands_work_after_the_demo(run, tmp_path):
+    run(["pienet_demo"])
     lines = command_lines("Three commands")
     assert len(lines) == 3
-    for words in lines: run(words, tmp_path)
+    for words in lines: run(words)
     assert (tmp_path/"pienet_demo/photo_soft-pastel.jpg").stat().st_size > 1000
     assert [path.name for path in (tmp_path/"done").iterdir()] == ["photo_evening.jpg"]
 
@@ -42,11 +43,11 @@ def folder(tmp_path):
     for path in sample_photos()[1:3]: read_photo(path, size=200).save(tmp_path/"holiday"/f"{path.stem}.jpg")
     return tmp_path
 
-def test_all_commands_run_in_order(folder):
+def test_all_commands_run_in_order(run, folder):
     lines = command_lines("All commands")
     commands = {words[0] for words in lines}
     assert commands == {"pienet_styles", "pienet_enhance", "pienet_learn_style", "pienet_export_lut"}
-    for words in lines: run(words, folder)
+    for words in lines: run(words)
     for name in "done", "softly": assert len(photo_files(folder/name)) == 2
     for name in "styles.jpg", "mine.safetensors", "mine.cube": assert (folder/name).stat().st_size > 1000
     assert len(list(folder.glob("photo_*.jpg"))) == 1
