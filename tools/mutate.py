@@ -7,13 +7,14 @@ cell; a fork of the process runs the mutant and the cells after it. It is killed
 long. What is not changed: texts, error messages, type hints and defaults, which are choices and not logic.
 With `--out FILE` the rates are kept in a JSON file, and `--table FILE` prints them as Markdown. By hand, not in CI.
 """
-import argparse, ast, copy, json, os, random, re, signal, subprocess, sys, tempfile, time
+import argparse, ast, copy, json, os, random, re, resource, signal, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"): os.environ[name] = "1"
 ROOT = Path(__file__).resolve().parent.parent
+WAITS = 5 # how much longer than its CPU time a mutant may take, on a machine that does other work too
 SKIPPED = re.compile(r"^#\|\s*(slow|cuda|data|eval:\s*false)", re.MULTILINE)
 TURNED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.GtE, ast.GtE: ast.Lt,
           ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And,
@@ -97,15 +98,16 @@ class Notebook:
         if self.shell.exc: raise self.shell.exc
 
     def survives(self, mutant, after, limit):
-        "Whether a fork that runs the mutant and the cells `after` it finds no fault within `limit` seconds."
+        "Whether a fork that runs the mutant and the cells `after` it finds no fault within `limit` seconds of CPU."
         with tempfile.TemporaryDirectory() as own:
             child = os.fork()
-            if child == 0: self.run_and_exit((mutant, *after), own)
-            return ended_well(child, limit)
+            if child == 0: self.run_and_exit((mutant, *after), own, limit)
+            return ended_well(child, WAITS*limit)
 
-    def run_and_exit(self, cells, own):
+    def run_and_exit(self, cells, own, limit):
         "In a fork: run cells, with a folder of its own for temporary files; those of the notebook stay as they are."
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + limit), resource.RLIM_INFINITY))
         remove, tempfile.tempdir = tempfile.TemporaryDirectory._rmtree, own
         def _own_only(name, *args, **kwargs):
             if str(name).startswith(own): remove(name, *args, **kwargs)
@@ -126,13 +128,13 @@ def ended_well(child, limit):
     return False
 
 def seconds_by_cell(path):
-    "How long each cell takes, from a whole run in a fork."
+    "The CPU time of each cell, from a whole run in a fork."
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         book, found = Notebook(path), []
         for cell in book.cells:
-            start = time.monotonic(); book.run(cell); found.append(time.monotonic() - start)
+            start = time.process_time(); book.run(cell); found.append(time.process_time() - start)
         os.write(write, json.dumps(found).encode()); os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe: text = pipe.read()
