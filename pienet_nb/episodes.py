@@ -32,6 +32,7 @@ from .users import paper_benchmark
 from .embed import StyleEmbedding, mean_vector
 from .learner import fit, load_state, usual_callbacks
 from .triplet import TripletModel, add_noise
+from .enhancer import PieModel
 from .training import (CONFIGS, Config, PieNetConfig, TripletConfig, changed, embed_styles,
                                 folders_by_kind, n_epochs, n_valid, part_of, train, training_looks)
 from .colour import ColourNet, colour_statistics
@@ -298,6 +299,7 @@ def pienet_train(out:Param("folder of the run; start again with the same to go o
                  looks:Param("folder of .cube files and HaldCLUTs; with --pairs, further styles", str)=None,
                  pairs:Param("paired folder, instead of photos", str)=None,
                  weights:Param("ResNet-18 ImageNet weights: a .safetensors file, or 'download'", str)=None,
+                 embedding_of:Param("a model folder, or packaged: take over its embedding network", str)=None,
                  users:Param("train on the 20 known users of the paper's benchmark", store_true)=False,
                  share:Param("make only this share of the steps", float)=1.,
                  tensorboard:Param("event files in OUT/tensorboard as well", store_true)=False,
@@ -313,5 +315,6 @@ def pienet_train(out:Param("folder of the run; start again with the same to go o
     known = EXPERTS[:-1] if users else None
     given = PairedFolder(pairs, known) if pairs else photos
     if more_photos: given = ({"": photos} if photos else {}) | folders_by_kind(more_photos)
-    model = train(chosen, given, out, made, held_out, start, tensorboard=tensorboard)
+    trained = PieModel.load(None if embedding_of == "packaged" else embedding_of) if embedding_of else None
+    model = train(chosen, given, out, made, held_out, start, tensorboard=tensorboard, trained=trained)
     print(f"model {model.model_id} is in {Path(out)/'model'}")

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PAPER', 'PAPER_512', 'SMALL', 'PAPER_SMALL', 'PAPER_TINY', 'CONFIGS', 'CROP_MARGIN', 'TripletConfig', 'PieNetConfig',
            'Config', 'changed', 'StyleVectors', 'embed_styles', 'VectorNoise', 'StyleMeasure', 'LossPart',
-           'Enhancement', 'pie_learner', 'train_embedding', 'train_pienet', 'n_epochs', 'n_valid', 'some_photos',
-           'train', 'photo_hash', 'seen_photos', 'files_by_id', 'folders_by_kind', 'split_and_styled', 'source_commit',
-           'film_stock', 'split_looks', 'training_looks', 'part_of']
+           'Enhancement', 'pie_learner', 'train_embedding', 'train_pienet', 'taken_over', 'n_epochs', 'n_valid',
+           'some_photos', 'train', 'photo_hash', 'seen_photos', 'files_by_id', 'folders_by_kind', 'split_and_styled',
+           'source_commit', 'film_stock', 'split_looks', 'training_looks', 'part_of']
 
 # %% ../nbs/15_training.ipynb #99fc4097
 import json, subprocess
@@ -34,7 +34,7 @@ from .classical import MSRCR, Retinex, classical_looks
 from .people import random_presets, simulated_retouchers
 from .data import PairBatches, PairedFolder, StyledPhotos, TripletBatches, as_floats, split_ids, styled_dls
 from .metrics import psnr, ssim
-from .embed import StyleEmbedding, embed_photos, style_embedding
+from .embed import StyleEmbedding, embed_photos, mean_vector, style_embedding
 from .learner import TensorBoardLog, fit, load_state, usual_callbacks
 from .triplet import TripletModel, add_noise, embed_learner
 from .enhancer import PieModel, PieNet, enhancer_part
@@ -240,6 +240,28 @@ def train_pienet(config:Config,
     learn.model.load_state_dict(load_state(learn.checkpoint.best_path))
     return learn, vectors
 
+# %% ../nbs/15_training.ipynb #22510e36
+def taken_over(model:PieModel,      # trained before
+               photos:StyledPhotos, # of the new run
+              ) -> TripletModel:    # its vectors are those that users would learn from the photos
+    "Stage 1 of another run: its embedding network, with vectors for other styles."
+    first = TripletModel(model.embed, photos.styles)
+    points = mean_vector(embed_styles(model.embed, photos))
+    for vector, point in zip(first.vectors.points.values(), points): vector.data = point.clone()
+    return first
+
+def _start_of(trained:PieModel) -> dict: # what the new model says of its first stage
+    said = trained.config.get("training", {})
+    return {"imagenet_start": said.get("imagenet_start", False), "embedding_of": trained.model_id}
+
+def _first_stage(config:Config, train:StyledPhotos, valid:StyledPhotos, folder:Path, weights, device:str, cbs:list,
+                 trained:PieModel|None) -> tuple[TripletModel, list[dict]]: # and its history
+    if trained:
+        history = trained.config.get("training", {}).get("history", {})
+        return taken_over(trained, train), history.get("embed", [])
+    learn = train_embedding(config, train, valid, folder, weights, device, cbs)
+    return learn.model, learn.checkpoint.history
+
 # %% ../nbs/15_training.ipynb #784c2d33
 def n_epochs(steps:int, config:Config) -> int:
     "Epochs of a stage: at least one, unless it has no steps."
@@ -269,23 +291,27 @@ def train(config:Config,
           weights:str|Path|bool=False,  # ImageNet weights of the embedding network
           device:str|None=None,         # "cpu" or "cuda"; None takes a GPU if there is one
           tensorboard:bool=False,       # event files in `<folder>/tensorboard` as well
+          trained:PieModel|None=None,   # the embedding network is this model's; stage 1 is left out
          ) -> PieModel:                 # as it is in the folder
     "Both stages; goes on where an earlier run in `folder` was stopped. `PieNetError` if that run was another one."
     folder, commit = Path(folder), source_commit()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    logged = tensorboard and not rank_distrib()
-    logs = [[TensorBoardLog(folder/"tensorboard"/stage)] if logged else [] for stage in ("embed", "enhancer")]
+    logs = _logs(folder, tensorboard)
     ids, data = split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN), config.on_demand)
-    _same_run(folder, asdict(config) | ids | {"styles": data.styles, "imagenet_start": bool(weights)})
+    start = _start_of(trained) if trained else {"imagenet_start": bool(weights)}
+    _same_run(folder, asdict(config) | ids | {"styles": data.styles} | start)
     parts = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")]
-    first = train_embedding(config, *parts, folder, weights, device, logs[0])
+    first, epochs = _first_stage(config, *parts, folder, weights, device, logs[0], trained)
     train_enhancer = enhancer_part(config.enhancer.kind, "train")
-    second, vectors = train_enhancer(config, *parts, folder, first.model, weights, device, logs[1])
-    files = files_by_id(photos)
-    hashes = [photo_hash(files[photo_id]) for photo_id in data.ids]
-    facts = {"styles": data.styles, **ids, "photo_hashes": hashes, "held_out_looks": list(held_out),
-             "imagenet_start": bool(weights), "device": device, "commit": commit}
-    return _save_model(config, first, second, vectors, facts, folder/"model")
+    second, vectors = train_enhancer(config, *parts, folder, first, weights, device, logs[1])
+    facts = {"styles": data.styles, **ids, "photo_hashes": _hashes(photos, data.ids),
+             "held_out_looks": list(held_out), **start, "device": device, "commit": commit,
+             "history": {"embed": epochs, "enhancer": second.checkpoint.history}}
+    return _save_model(config, first.embed, second.model.enhancer, vectors, facts, folder/"model")
+
+def _logs(folder:Path, tensorboard:bool) -> list[list]: # callbacks of each stage
+    if not tensorboard or rank_distrib(): return [[], []]
+    return [[TensorBoardLog(folder/"tensorboard"/stage)] for stage in ("embed", "enhancer")]
 
 # %% ../nbs/15_training.ipynb #cda34188
 def photo_hash(photo, # a file, or a PIL image
@@ -313,6 +339,10 @@ def files_by_id(photos, # folder or list of finished photos; kind → folder or 
     def _id(kind, photo): return kind if isinstance(photo, Image.Image) else f"{kind}/{Path(photo).stem}".lstrip("/")
     return {_id(kind, photo): photo for kind, some in kinds.items() for photo in photo_files(some)}
 
+def _hashes(photos, ids:list[str]) -> list[str]:
+    files = files_by_id(photos)
+    return [photo_hash(files[photo_id]) for photo_id in ids]
+
 def folders_by_kind(folder:str|Path, # its subfolders hold photos of one kind each
                    ) -> dict[str, Path]: # kind → folder
     "The subfolders of a folder by name; `PieNetError` if there is none."
@@ -336,16 +366,15 @@ def split_and_styled(photos,          # as in `files_by_id`
                                          on_demand=on_demand)
     return {"train_photos": train, "valid_photos": valid, "test_photos": test}, data
 
-def _save_model(config:Config, first:Learner, second:Learner, vectors:dict, facts:dict, folder:Path) -> PieModel:
-    stage, stages = asdict(config.enhancer), {"embed": first, "enhancer": second}
-    history = {name: learn.checkpoint.history for name, learn in stages.items()}
-    hours = sum(row["seconds"] for rows in history.values() for row in rows)/3600
-    facts = {"config": asdict(config)} | facts | {"hours": round(hours, 2), "history": history}
+def _save_model(config:Config, embed:nn.Module, enhancer:nn.Module, vectors:dict, facts:dict, folder:Path) -> PieModel:
+    stage = asdict(config.enhancer)
+    hours = sum(row["seconds"] for rows in facts["history"].values() for row in rows)/3600
+    facts = {"config": asdict(config)} | facts | {"hours": round(hours, 2)}
     built_in = [name for name in built_in_looks() if name in vectors]
     model = PieModel({"width": stage["width"], "enhancer": stage["kind"], "encoder": stage.get("encoder", "plain"),
                       "levels": stage.get("levels", False), "embedded": stage.get("embedded", False),
                       "image_size": config.image_size, "rest": stage.get("residual_share", 1.), "built_in": built_in,
-                      "training": facts}, first.model.embed.cpu().eval(), second.model.enhancer.cpu().eval(), vectors)
+                      "training": facts}, embed.cpu().eval(), enhancer.cpu().eval(), vectors)
     if not rank_distrib(): model.config = model.save(folder)
     return model
 
