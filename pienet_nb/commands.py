@@ -18,7 +18,7 @@ from fastcore.script import Param
 
 from .core import PieNetError, check_free, command, make_folder, n_threads, threads_per_photo
 from .photos import sample_photos
-from .metadata import make_note, read_note
+from .metadata import make_note, read_note, source_mark
 from .folder import (Batch, Progress, check_report, check_targets, find_photos, find_targets,
                               in_file_name, leave_out_results, say, summary, work_on, write_report)
 
@@ -147,10 +147,14 @@ def _checked(kwargs:dict, **more) -> SimpleNamespace:
 def _plan(batch, style, options) -> dict: # photo → where its result goes
     "Sort out what is left to be done."
     leave_out_results(batch, read_note)
-    targets = find_targets(batch, style.name, options.out)
-    note = make_note(style, options.strength)
-    check_targets(batch, targets, note, read_note, options.overwrite, options.skip_existing)
+    targets = find_targets(batch, style.name, options.out, _of_another)
+    def _note(photo): return make_note(style, options.strength, photo)
+    check_targets(batch, targets, _note, read_note, options.overwrite, options.skip_existing)
     return targets
+
+def _of_another(photo, result) -> bool: # an older result does not say of which photo it is
+    source = (read_note(result) or {}).get("source")
+    return bool(source) and source != source_mark(photo)
 
 # %% ../nbs/25_commands.ipynb #6f49e2db
 def _time_taken(path) -> float|None: # in seconds

@@ -109,9 +109,10 @@ def _square(self:Enhancer, pixels:np.ndarray, # of the photo, (h,w,3) or (h,w,4)
             colours:str,                      # what `judge_profile` says of the pixels
            ) -> Tensor:                       # sRGB in [0,1], (1,3,s,s)
     "What the network is shown of a photo."
-    by_colour = isinstance(self.model.enhancer, ColourNet)
-    if by_colour: pixels = _sampled(pixels, _N_SAMPLED)
-    square = square_of(as_image(pixels), photo.icc, colours, _N_SAMPLED if by_colour else self.model.image_size)
+    by_colour, size = isinstance(self.model.enhancer, ColourNet), self.model.image_size
+    if by_colour: pixels, size = _sampled(pixels, _N_SAMPLED), _N_SAMPLED
+    ready = by_colour and colours != "wide" and pixels.dtype == np.uint8 and pixels.shape[2] == 3
+    square = Image.fromarray(pixels) if ready else square_of(as_image(pixels), photo.icc, colours, size)
     return to_tensor(upright(square, photo.orientation))
 
 # %% ../nbs/23_enhance.ipynb #b82dbb5f
@@ -335,7 +336,7 @@ def _write(self:Enhancer, photo:PhotoFile, target:Path, style:Style, strength:fl
         plain = not strength and quality is None and not (srgb and photo.colours == "wide") and photo.orientation == 1
         if plain and (photo.kind, kind) == ("JPEG", "JPEG") and photo.colours != "CMYK":
             photo.coded().avg() # a damaged photo is found before it is copied
-            data = carried(photo, size, photo.profile, make_note(style, strength), strip_gps)
+            data = carried(photo, size, photo.profile, make_note(style, strength, photo.path), strip_gps)
             return copy_jpeg(photo.path, target, data)
         picture = icc = None
         if kind == "JPEG": picture, icc = self._strips(photo, style, strength, bits or photo.bits, srgb, lut)
@@ -343,7 +344,7 @@ def _write(self:Enhancer, photo:PhotoFile, target:Path, style:Style, strength:fl
             pixels, icc = self._pixels(photo, style, strength, bits or photo.bits, srgb or kind == "BMP", lut)
             picture = pixels if photo.orientation == 1 else turned(as_image(pixels), photo.orientation, True)
             if bits == 8 and pixels.dtype == np.uint16: picture = to_8_bits(as_image(picture))
-        data = carried(photo, size, icc, make_note(style, strength), strip_gps)
+        data = carried(photo, size, icc, make_note(style, strength, photo.path), strip_gps)
     return write_photo(picture, target, data, quality)
 
 # %% ../nbs/23_enhance.ipynb #5e9e9f56

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Batch', 'find_photos', 'in_file_name', 'find_targets', 'leave_out_results', 'check_targets', 'Outcome', 'work_on',
-           'say', 'progress_text', 'Progress', 'summary', 'check_report', 'write_report']
+           'on_one_line', 'say', 'progress_text', 'Progress', 'summary', 'check_report', 'write_report']
 
 # %% ../nbs/24_folder.ipynb #4c9c0290
 import contextlib, glob, json, os, re, stat, sys, time
@@ -109,6 +109,7 @@ def _is_picture_name(path:Path) -> bool: # and not a folder that happens to be c
 def find_targets(batch:Batch,
                  style_name:str,                   # part of each name
                  out:str|os.PathLike|None=None,    # a folder, or a file for one photo; None: beside each photo
+                 of_another:Callable|None=None,    # (photo, file) → is that file the result of another photo?
                 ) -> dict[Path, Path]:             # photo → where its result goes
     "A different place for each photo that is left; nothing is made or written."
     if out and _is_picture_name(Path(out)):
@@ -123,7 +124,7 @@ def find_targets(batch:Batch,
         folder = photo.parent if not out else Path(out)/photo.parent.relative_to(root) if root else Path(out)
         suffix = photo.suffix if photo.suffix.lower() in KINDS else ".jpg"
         target, n = folder/_short_name(photo.stem, f"_{style_name}{suffix}"), 1
-        while str(target).lower() in taken:
+        while str(target).lower() in taken or of_another and os.path.lexists(target) and of_another(photo, target):
             n += 1
             target = folder/_short_name(photo.stem, f"_{style_name}-{n}{suffix}")
         targets[photo] = target; taken.add(str(target).lower())
@@ -139,16 +140,19 @@ def leave_out_results(batch:Batch,
         note = note_of(photo)
         if note: batch.skipped[photo] = f"earlier result ({_described(note)})"
 
+def _unlike(note:dict, wanted:dict) -> set: # what they say differently; an older note does not say all
+    return {key for key in wanted if note.get(key, wanted[key]) != wanted[key]}
+
 def _described(note:dict, wanted:dict|None=None) -> str:
     "What a note says, and why it is not the wanted one where that cannot be seen."
-    text = f"{note['style']} at strength {note['strength']:g}"
-    same = wanted and all(note[key] == wanted[key] for key in ("style", "strength"))
-    return f"{text}, but not this style of this model" if same and note != wanted else text
+    text, unlike = f"{note['style']} at strength {note['strength']:g}", _unlike(note, wanted or {})
+    if "source" in unlike: return f"{text}, of another photo"
+    return f"{text}, but not this style of this model" if unlike and not unlike & {"style", "strength"} else text
 
 # %% ../nbs/24_folder.ipynb #ed7afd9d
 def check_targets(batch:Batch,
                   targets:dict,             # photo → where its result goes
-                  note:dict,                # what the notes of the results will say
+                  note:dict|Callable,       # what the notes of the results will say: all the same, or photo → note
                   note_of:Callable,         # path → the note in that file, or None
                   overwrite:bool=False,     # replace files that are in the way
                   skip_existing:bool=False, # skip photos whose result is there
@@ -157,10 +161,11 @@ def check_targets(batch:Batch,
     for photo in batch.left:
         target = targets[photo]
         if not os.path.lexists(target): continue
-        found = note_of(target) if not overwrite or skip_existing else None
-        if skip_existing and found == note: batch.skipped[photo] = f"done before ({target})"
+        found, wanted = note_of(target) if not overwrite or skip_existing else None, note
+        if found and callable(note): wanted = note(photo)
+        if skip_existing and found and not _unlike(found, wanted): batch.skipped[photo] = f"done before ({target})"
         elif not overwrite:
-            what = f" ({_described(found, note)})" if found else ""
+            what = f" ({_described(found, wanted)})" if found else ""
             batch.failed[photo] = (f"{target} is there already{what}; "
                                    "add --overwrite to replace it, or choose another place.")
 
@@ -198,14 +203,17 @@ def work_on(batch:Batch,
             yield outcome
 
 # %% ../nbs/24_folder.ipynb #b9914d87
+def on_one_line(text) -> str:
+    "A text with line breaks, and what else a terminal might obey, as in a string of Python."
+    return re.sub(r"[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda found: repr(found[0])[1:-1], str(text))
+
 def say(*texts,    # parts of one line
         file=None, # the output stream if not given
        ):
-    "Print a line, at once; letters that the terminal does not know, or might obey, become question marks."
+    "Print a line, at once; letters that the terminal does not know become question marks."
     file = file or sys.stdout
     encoding = getattr(file, "encoding", None) or "utf-8"
-    plain = (re.sub(r"[\0-\x08\x0b-\x1f\x7f-\x9f]", "?", str(text)) for text in texts)
-    print(*(text.encode(encoding, "replace").decode(encoding) for text in plain), file=file, flush=True)
+    print(*(on_one_line(text).encode(encoding, "replace").decode(encoding) for text in texts), file=file, flush=True)
 
 def _duration(seconds:float) -> str:
     for unit, size in ("h", 3600), ("min", 60):

@@ -15,8 +15,8 @@ from .photos import (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY, TAG_SIZES
                               read_metadata, tag_numbers, write_directories)
 
 # %% auto #0
-__all__ = ['true_exif', 'resource_blocks', 'true_irb', 'iptc_records', 'true_xmp', 'joined_xmp', 'captions_as_xmp', 'make_note',
-           'with_note', 'read_note', 'carried']
+__all__ = ['true_exif', 'resource_blocks', 'true_irb', 'iptc_records', 'true_xmp', 'joined_xmp', 'captions_as_xmp', 'source_mark',
+           'make_note', 'with_note', 'read_note', 'carried']
 
 # %% ../nbs/18_metadata.ipynb #c492d22c
 _ORIENTATION, _THUMBNAIL, _THUMBNAIL_SIZE = 0x0112, 0x0201, 0x0202
@@ -263,16 +263,35 @@ def captions_as_xmp(irb:bytes, text:str) -> str: # a packet, or empty if both ar
     return added if _is_xml(added) else text
 
 # %% ../nbs/18_metadata.ipynb #5a2acfd4
-_NAMESPACE = "https://pienet_nb.invalid/ns/1.0/"
-_FIELDS = {"style": "Style", "strength": "Strength", "model": "Model", "vector": "Vector"}
+_PIECE = 1 << 16 # bytes
+
+def source_mark(photo:str|os.PathLike, # a photo file
+               ) -> str:               # 16 hexadecimal digits; "" if it cannot be read
+    "What a photo is known by: its copies have the same, under whatever name."
+    with contextlib.suppress(OSError, ValueError):
+        if not os.path.isfile(photo): return "" # a pipe would wait for ever
+        with open(photo, "rb") as file:
+            size = file.seek(0, 2)
+            mark = hashlib.sha256(str(size).encode())
+            for at in 0, size//2, max(size - _PIECE, 0):
+                file.seek(at); mark.update(file.read(_PIECE))
+        return mark.hexdigest()[:16]
+    return ""
 
 def make_note(style,              # a `Style`: its name, model and vector are noted
               strength:float=1.,  # of the edit
+              photo:str|os.PathLike|None=None, # the file that is enhanced, if there is one
              ) -> dict:           # equal to what `read_note` finds in the result
     "What will be noted in an enhanced photo."
     vector = hashlib.sha256(style.vector.numpy().astype("<f4").tobytes()).hexdigest()[:12]
     name = "".join(c for c in style.name if c.isprintable()) # what XML can hold
-    return {"style": name, "strength": float(f"{strength:g}"), "model": style.model_id, "vector": vector}
+    note = {"style": name, "strength": float(f"{strength:g}"), "model": style.model_id, "vector": vector}
+    mark = source_mark(photo) if photo else ""
+    return note | {"source": mark} if mark else note
+
+# %% ../nbs/18_metadata.ipynb #8200b84f
+_NAMESPACE = "https://pienet_nb.invalid/ns/1.0/"
+_FIELDS = {"style": "Style", "strength": "Strength", "model": "Model", "vector": "Vector", "source": "Source"}
 
 def with_note(text:str,  # a sound packet, or empty
               note:dict, # see `make_note`
@@ -291,8 +310,8 @@ def read_note(photo:str|os.PathLike|PhotoFile, # a file, or one that was opened
         text = data.xmp.decode("utf-8", "replace")
         if _NAMESPACE not in text: return None
         found = {key: re.search(rf'pienet:{name}="([^"]*)"', text) for key, name in _FIELDS.items()}
-        if not all(found.values()): return None
-        note = {key: html.unescape(match[1]) for key, match in found.items()}
+        note = {key: html.unescape(match[1]) for key, match in found.items() if match}
+        if _FIELDS.keys() - note.keys() - {"source"}: return None # older ones have no source
         return note | {"strength": float(note["strength"])}
     return None
 

@@ -84,6 +84,39 @@ def test_one_name_from_two_folders(run, model, photo, tmp_path):
     assert run(pienet_enhance, photo, second, "--style", "vivid", "--out", out, "--model", model)[0] == 0
     assert sorted(p.name for p in out.iterdir()) == ["photo_vivid-2.jpg", "photo_vivid.jpg"]
 
+def test_one_name_in_two_runs(run, model, photo, tmp_path):
+    "The result of another photo is neither taken for one's own nor replaced; that of an older version is one's own."
+    out, second = tmp_path/"out", tmp_path/"b"/"photo.jpg"
+    second.parent.mkdir(); picture(seed=5).save(second)
+    def enhance_folder(path, *options):
+        return run(pienet_enhance, path.parent, "--style", "vivid", "--out", out, "--model", model, *options)
+    assert enhance_folder(photo)[0] == 0
+    first = (out/"photo_vivid.jpg").read_bytes()
+    for options in ("--overwrite",), ("--skip_existing",):
+        assert enhance_folder(second, *options)[0] == 0
+        assert sorted(p.name for p in out.iterdir()) == ["photo_vivid-2.jpg", "photo_vivid.jpg"]
+    assert (out/"photo_vivid.jpg").read_bytes() == first
+    kept = {p: p.stat().st_mtime_ns for p in out.iterdir()}
+    for path in second, photo:                                             # both were done before
+        code, said, err = enhance_folder(path, "--skip_existing")
+        assert (code, said) == (0, "") and "1 skipped (done before" in err, err
+    picture(seed=6).save(photo)                                            # it was edited: another photo now
+    assert enhance_folder(photo, "--skip_existing", "--dry_run")[1].strip().endswith("photo_vivid-3.jpg")
+    assert kept == {p: p.stat().st_mtime_ns for p in out.iterdir()}
+    (out/"photo_vivid.jpg").write_bytes(first.replace(b"pienet:Source=", b"pienet:Sorceu="))  # says nothing of it
+    assert enhance_folder(second, "--skip_existing")[:2] == (0, "")
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_with_a_line_break(run, model, photo, tmp_path):
+    odd = photo.rename(photo.with_name("a\nb\x1b[2J\u2028.jpg"))
+    picture(seed=5).save(photo); (photo.parent/"c\rd.png").write_bytes(b"broken")
+    code, out, err = run(pienet_enhance, photo.parent, "--style", "vivid", "--out", tmp_path/"out", "--model", model,
+                         "--report", tmp_path/"r.json")
+    assert code == 1 and len(out.splitlines()) == 3 and r"a\nb\x1b[2J\u2028.jpg -> " in out and r"c\rd.png: not done" in out
+    assert len(err.splitlines()) == 3 and r"c\rd.png" in err.splitlines()[-1]
+    report = json.loads((tmp_path/"r.json").read_text())
+    assert {entry["photo"] for entry in report["done"]} == {str(odd), str(photo)}
+
 def test_own_taste_from_a_folder_and_from_a_file(run, model, photo, tmp_path):
     favourites = tmp_path/"favourites"; favourites.mkdir()
     for i in range(3): picture(seed=i).save(favourites/f"{i}.jpg")

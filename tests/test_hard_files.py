@@ -219,9 +219,10 @@ def test_the_note(enhancer, tmp_path):
     write_photo((WIDE//257).astype(np.uint8), tmp_path/"a.png")
     for suffix in ".jpg", ".png", ".tif", ".webp", ".avif", ".heic":
         enhancer.enhance_file(tmp_path/"a.png", tmp_path/f"b{suffix}", "vivid", 0.25)
-        assert read_note(tmp_path/f"b{suffix}") == make_note(enhancer.styles["vivid"], 0.25)
+        assert read_note(tmp_path/f"b{suffix}") == make_note(enhancer.styles["vivid"], 0.25, tmp_path/"a.png")
     enhancer.enhance_file(tmp_path/"b.jpg", tmp_path/"c.tif", "vivid", 1)  # the note is exchanged, not doubled
-    assert read_note(tmp_path/"c.tif") == make_note(enhancer.styles["vivid"]) and read_note(tmp_path/"a.png") is None
+    assert read_note(tmp_path/"c.tif") == make_note(enhancer.styles["vivid"], 1., tmp_path/"b.jpg")
+    assert read_note(tmp_path/"a.png") is None and b"a.png" not in (tmp_path/"c.tif").read_bytes()
 
 def test_too_large_for_the_kind(enhancer, tmp_path):
     write_photo(np.zeros((4, 20_000, 3), np.uint8), tmp_path/"long.png")
