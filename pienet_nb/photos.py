@@ -743,6 +743,8 @@ def turned(image:pyvips.Image, # as the file holds it
     if orientation in (7, 8): image = image.rot270()
     return image.fliphor() if orientation in (2, 4, 5, 7) else image
 
+_AT_ONCE = 32 # columns that become rows: what is read and written at a time fits into the cache
+
 def upright_rows(pixels:np.ndarray, # as the file holds them, (h,w,c)
                  orientation:int,   # 1 to 8, as EXIF counts
                  top:int,           # rows `top` to `bottom` of the upright picture
@@ -752,11 +754,14 @@ def upright_rows(pixels:np.ndarray, # as the file holds them, (h,w,c)
     if orientation == 1: return pixels[top:bottom]
     whole = pixels.view(np.uint32) if pixels.strides[1:] == (4, 1) else pixels # four bytes are moved as one number
     down, across = (-1 if orientation in backwards else 1 for backwards in ((3, 4, 6, 7), (2, 3, 7, 8)))
-    if orientation < 5: rows = whole[::down, ::across][top:bottom]
-    else: # first a small block, which the cache holds
-        columns = slice(top, bottom) if across > 0 else slice(whole.shape[1] - bottom, whole.shape[1] - top)
-        rows = np.ascontiguousarray(whole[:, columns])[::down, ::across].swapaxes(0, 1)
-    return np.array(rows, order="C").view(pixels.dtype).reshape(*rows.shape[:2], -1)
+    if orientation < 5: rows = np.array(whole[::down, ::across][top:bottom], order="C")
+    else:
+        rows, width = np.empty((bottom - top, *whole.shape[::2]), whole.dtype), whole.shape[1]
+        for start in range(top, bottom, _AT_ONCE):
+            end = min(start + _AT_ONCE, bottom)
+            block = np.ascontiguousarray(whole[:, start:end] if across > 0 else whole[:, width - end:width - start])
+            rows[start - top:end - top] = block[::down, ::across].swapaxes(0, 1)
+    return rows.view(pixels.dtype).reshape(*rows.shape[:2], -1)
 
 def open_file(path:str|os.PathLike,      # a photo file
               max_pixels:int=MAX_PIXELS, # refuse more than this

@@ -112,7 +112,8 @@ def test_a_name_with_a_line_break(run, model, photo, tmp_path):
     picture(seed=5).save(photo); (photo.parent/"c\rd.png").write_bytes(b"broken")
     code, out, err = run(pienet_enhance, photo.parent, "--style", "vivid", "--out", tmp_path/"out", "--model", model,
                          "--report", tmp_path/"r.json")
-    assert code == 1 and len(out.splitlines()) == 3 and r"a\nb\x1b[2J\u2028.jpg -> " in out and r"c\rd.png: not done" in out
+    assert code == 1 and len(out.splitlines()) == 3
+    assert r"a\nb\x1b[2J\u2028.jpg -> " in out and r"c\rd.png: not done" in out
     assert len(err.splitlines()) == 3 and r"c\rd.png" in err.splitlines()[-1]
     report = json.loads((tmp_path/"r.json").read_text())
     assert {entry["photo"] for entry in report["done"]} == {str(odd), str(photo)}
