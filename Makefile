@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast readme model_card mutation
+.PHONY: demo test test-fast readme docs model_card mutation
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -19,6 +19,9 @@ test-fast: $(VENV)/.installed-dev # the inner loop: without what trains or runs 
 
 readme: $(VENV)/.installed-dev # README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py
+
+docs: $(VENV)/.installed-dev # the site, from README.md, the notebooks and docs/; open _docs/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 mutation: $(VENV)/.installed-dev # breaks lines of the exported cells and counts what the notebooks notice; an hour
 	$(BIN)/python tools/mutate.py nbs/[0-9]*.ipynb --per_cell 3 --out nbs/results/mutation.json
