@@ -5,7 +5,7 @@
 # %% ../nbs/00_core.ipynb #4f70a696
 from __future__ import annotations
 
-import contextlib, errno, functools, hashlib, itertools, os, signal, sys, warnings
+import contextlib, errno, functools, hashlib, importlib, itertools, os, signal, sys, warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,22 +16,38 @@ from PIL import Image
 if TYPE_CHECKING: from torch import Tensor
 
 # %% auto #0
-__all__ = ['PieNetError', 'to_tensor', 'to_image', 'srgb_to_linear', 'linear_to_srgb', 'luminance', 'lightness', 'luminance_of',
-           'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing', 'make_folder', 'check_free', 'n_threads',
-           'threads_per_photo', 'command']
+__all__ = ['torch', 'PieNetError', 'to_array', 'to_tensor', 'to_image', 'srgb_to_linear', 'linear_to_srgb', 'luminance',
+           'lightness', 'luminance_of', 'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing', 'make_folder',
+           'check_free', 'n_threads', 'threads_per_photo', 'command']
 
 # %% ../nbs/00_core.ipynb #3feca34f
 class PieNetError(Exception):
     "An error that the user can put right: the message is one sentence that says what to do."
 
 # %% ../nbs/00_core.ipynb #3b64579a
+_NO_TORCH = "this needs PyTorch, which is not installed; install pienet_nb in place of pienet_nb_light"
+
+class _Torch:
+    "Stands for torch, and imports it when something of it is first asked for."
+    def __getattr__(self, name):
+        if name.startswith("__"): raise AttributeError(name) # whoever looks at every object does not mean to load it
+        try: return getattr(importlib.import_module("torch"), name)
+        except ModuleNotFoundError: raise PieNetError(f"T{_NO_TORCH[1:]}.") from None
+
+torch = _Torch()
+
+def to_array(image, # a PIL image, or a list of PIL images of one size
+            ) -> np.ndarray: # sRGB in [0,1], float32, (b,3,h,w)
+    "PIL pictures as one batch of NumPy's."
+    if isinstance(image, Image.Image): image = [image]
+    pixels = np.stack([np.asarray(i.convert("RGB")) for i in image]).transpose(0, 3, 1, 2).astype(np.float32)
+    pixels /= 255
+    return pixels
+
 def to_tensor(image, # a PIL image, or a list of PIL images of one size
              ) -> Tensor: # sRGB in [0,1], (b,3,h,w)
     "PIL pictures as one batch."
-    import torch
-    if isinstance(image, Image.Image): image = [image]
-    pixels = np.stack([np.asarray(i.convert("RGB")) for i in image])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+    return torch.from_numpy(to_array(image))
 
 def to_image(image:Tensor, # sRGB in [0,1], (3,h,w) or (1,3,h,w)
             ) -> Image.Image:
@@ -164,6 +180,9 @@ def _one_sentence(name:str): # of the program
         finally: sys.stdout.flush()
         return
     except PieNetError as error: message, code = f"{name}: {error}\n", 2
+    except ModuleNotFoundError as error:
+        if error.name != "torch": raise
+        message, code = f"{name}: {_NO_TORCH}\n", 2
     except KeyboardInterrupt: message, code = f"{name}: stopped\n", 130
     except BrokenPipeError: message, code = "", 141 # 128 + SIGPIPE
     except OSError as error:
