@@ -4,7 +4,7 @@ The sources are README.md, the notebooks, the modules that they export, and docs
 so that links from one to another need no more than another ending. Equations become MathML, which browsers draw
 without a script.
 """
-import ast, html, re, textwrap
+import ast, html, posixpath, re, textwrap
 from pathlib import Path
 
 import nbformat
@@ -142,7 +142,14 @@ def pages():
         made[f"nbs/{path.stem}.md"], pictures = notebook_page(path)
         if module := exported_module(path): made[f"api/{module}.md"] = api_page(path)
         made |= pictures
-    return made
+    return made | {path: (ROOT/path).read_bytes() for path in linked_files(made)}
+
+def linked_files(made):
+    "Files of the repository to which a page links and which are no pages themselves."
+    for page, text in made.items():
+        for target in re.findall(r"\]\(([^)#\s]+)", text) if isinstance(text, str) else ():
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
+            if path not in made and not path.startswith("..") and (ROOT/path).is_file(): yield path
 
 def navigation():
     "Home, the notebooks by parts, the modules, the project."
