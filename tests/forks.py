@@ -2,37 +2,45 @@
 
 `Forks("torch").run("-c", "print(1)")` does what `subprocess.run([sys.executable, "-c", "print(1)"])` does, without
 importing torch again. Each program has a process, a namespace and modules of its own, and nothing of pienet_nb is
-imported before the fork. Where there is no fork, on Windows, it is a new process.
+imported before the fork. Where there is no fork it is a new process.
 """
-import atexit, gc, importlib, json, os, runpy, signal, subprocess, sys, tempfile, threading, time, traceback
+import atexit, gc, importlib, json, os, runpy, signal, subprocess, sys, tempfile, threading, time, traceback, types
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CAN_FORK = sys.platform == "linux" # Apple's libraries do not survive it
+CAN_FORK = sys.platform == "linux" # Windows has none, and Apple's libraries do not survive it
 
 class Forks:
-    "Runs programs one after the other; the process that they are forks of begins with the first."
+    "Starts programs; the process that they are forks of begins with the first."
     def __init__(self,
         *modules:str, # what is imported before the forks
     ): self.modules, self.server = modules, None
 
-    def run(self,
+    def start(self,
         *argv:str, # a Python file, a console script too, and its arguments; or `-c` and code
         cwd:Path=ROOT, # the folder in which it runs
-        timeout:float=300, # seconds; then it is killed, with all it started
-    )->subprocess.CompletedProcess: # what it printed, errors too, is `stdout`
+    ): # a `Program`, or a `subprocess.Popen`
         argv = [*map(str, argv)]
-        if not CAN_FORK:
-            python = [sys.executable] if argv[0] == "-c" or argv[0].endswith(".py") else []
-            return subprocess.run([*python, *argv], cwd=cwd, timeout=timeout, text=True, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        with tempfile.NamedTemporaryFile("r", errors="replace") as said:
-            code = self._ask(argv, str(cwd), said.name, timeout)
-            if code is None: raise subprocess.TimeoutExpired(argv, timeout, said.read())
-            return subprocess.CompletedProcess(argv, code, said.read())
+        if CAN_FORK: return Program(self.ask, argv, cwd)
+        python = [sys.executable] if argv[0] == "-c" or argv[0].endswith(".py") else []
+        return subprocess.Popen([*python, *argv], cwd=cwd, text=True, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def _ask(self, *request):
-        "The exit code of a program, from the server."
+    def run(self,
+        *argv:str, # as for `start`
+        cwd:Path=ROOT, # the folder in which it runs
+        timeout:float=300, # seconds; then it is killed, with all it started
+    )->subprocess.CompletedProcess:
+        program = self.start(*argv, cwd=cwd)
+        try: said = program.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            raise
+        return subprocess.CompletedProcess(argv, program.returncode, *said)
+
+    def ask(self, *request):
+        "The server's answer."
         if self.server is None:
             self.server = subprocess.Popen([sys.executable, __file__, *self.modules], cwd=ROOT, text=True,
                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -40,25 +48,77 @@ class Forks:
         return json.loads(self.server.stdout.readline())
 
     def close(self):
-        if self.server: self.server.kill(); self.server.communicate()
+        if self.server: self.server.communicate()
+
+class Program:
+    "A fork, with those methods of `subprocess.Popen` that tests use."
+    def __init__(self, ask, argv, cwd):
+        self.ask, self.args, self.returncode = ask, argv, None
+        self.said = [tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") for _ in range(2)]
+        self.pid = ask("start", argv, str(cwd), [file.name for file in self.said])
+
+    def poll(self):
+        if self.returncode is None: self.returncode = self.ask("poll", self.pid)
+        return self.returncode
+
+    def wait(self, timeout=float("inf")):
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end: raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(0.02)
+        return self.returncode
+
+    def communicate(self, timeout=float("inf")):
+        self.wait(timeout)
+        return [file.read() for file in self.said]
+
+    def send_signal(self, number):
+        if self.poll() is None: os.kill(self.pid, number)
+
+    def kill(self):
+        if self.poll() is None: end(self.pid)
+        self.wait()
+
+def end(pid):
+    "Kill a process and all it started."
+    for kill in os.killpg, os.kill:
+        with suppress(ProcessLookupError): kill(pid, signal.SIGKILL)
 
 # ---- the server
 
 def serve(modules):
-    "For each line of stdin, a request: a program runs in a fork, and its exit code is a line of stdout."
+    "Answer requests, a line of stdin each, with a line of stdout; at their end kill what still runs."
     for module in modules: importlib.import_module(module)
     gc.freeze() # the forks' collections leave alone, and so need not copy, what was imported here
+    signal.signal(signal.SIGINT, signal.SIG_IGN) # the end of stdin ends it
+    running = set()
     for line in sys.stdin:
-        argv, cwd, said, timeout = json.loads(line)
-        child = os.fork()
-        if child == 0: become(argv, cwd, said)
-        print(json.dumps(exit_code(child, timeout)), flush=True)
+        what, *request = json.loads(line)
+        if what == "start": running.add(answer := start(*request))
+        else:
+            answer = exit_code(*request)
+            if answer is not None: running.discard(*request)
+        print(json.dumps(answer), flush=True)
+    for pid in running: end(pid); os.waitpid(pid, 0)
+    os._exit(0)
+
+def start(argv, cwd, said):
+    "The process number of a fork that runs a program."
+    child = os.fork()
+    if child == 0: become(argv, cwd, said)
+    return child
+
+def exit_code(child):
+    "That of a process, negative after a signal; None as long as it runs."
+    done, status = os.waitpid(child, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
 
 def become(argv, cwd, said):
-    "In the fork: be the program, with its output in the file `said`; then end without taking torch to pieces."
+    "In the fork: be the program, with its output in the two files `said`; then end without taking torch to pieces."
     os.setsid(); os.chdir(cwd)
-    with open(os.devnull) as nothing, open(said, "a") as file:
-        for opened, number in (nothing, 0), (file, 1), (file, 2): os.dup2(opened.fileno(), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name, mode, number in (os.devnull, "r", 0), (said[0], "a", 1), (said[1], "a", 2):
+        with open(name, mode) as file: os.dup2(file.fileno(), number)
     code = 1
     try: code = run_python(argv)
     except BaseException: traceback.print_exc()
@@ -72,7 +132,8 @@ def run_python(argv):
     try:
         if argv[0] == "-c":
             sys.path[0], sys.argv = "", ["-c", *argv[2:]]
-            exec(compile(argv[1], "<string>", "exec"), {"__name__": "__main__"})
+            main = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(compile(argv[1], "<string>", "exec"), main.__dict__)
         else:
             sys.path[0] = str(Path(argv[0]).parent)
             runpy.run_path(argv[0], run_name="__main__")
@@ -80,16 +141,5 @@ def run_python(argv):
         if isinstance(end.code, str): print(end.code, file=sys.stderr)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
-
-def exit_code(child, timeout):
-    "That of a process, negative after a signal; None if it took more than `timeout` seconds and was killed."
-    end = time.monotonic() + timeout
-    try:
-        while time.monotonic() < end:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done: return os.waitstatus_to_exitcode(status)
-            time.sleep(0.02)
-    except KeyboardInterrupt: pass
-    os.killpg(child, signal.SIGKILL); os.waitpid(child, 0)
 
 if __name__ == "__main__": serve(sys.argv[1:])

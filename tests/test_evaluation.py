@@ -1,10 +1,8 @@
 """`pienet_evaluate` as a program: what it measures, what it refuses, what it writes."""
-import json, os, shutil, subprocess, sys
-from pathlib import Path
+import json, shutil
 
 import pytest
 
-import pienet_nb
 from pienet_nb.photos import photo_files, sample_photos
 from pienet_nb.enhancer import PieModel
 from pienet_nb.research.evaluation import CONDITIONS, RESULTS, RIVALS, evaluate_folders
@@ -64,12 +62,11 @@ def test_twice_the_same_and_another_seed_another_draw(folders):
     assert first["per_look"] == again["per_look"] and first["summary"] == again["summary"]
     assert first["per_look"] != other["per_look"]
 
-def test_runs_without_folders_as_a_program(folders, tmp_path):
-    script = tmp_path/"pienet_evaluate"
-    script.write_text("from pienet_nb.research.benchmarks import pienet_evaluate\npienet_evaluate()\n")
-    environment = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
-    done = subprocess.run([sys.executable, script, "--quick", "--model", folders/"model", "--n_queries", "1"],
-                          capture_output=True, text=True, env=environment)
+def test_runs_without_folders_as_a_program(folders, training_forks, root, tmp_path):
+    program = tmp_path/"program.py"
+    program.write_text(f"import sys\nsys.path.insert(0, {str(root)!r})\n"
+                       "from pienet_nb.research.benchmarks import pienet_evaluate\npienet_evaluate()\n")
+    done = training_forks.run(program, "--quick", "--model", folders/"model", "--n_queries", "1")
     assert done.returncode == 0, done.stderr
     assert "sample photos" in done.stdout and "made up" in done.stdout
 

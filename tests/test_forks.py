@@ -1,5 +1,5 @@
 """Programs in forks end and print as new processes do, and do not know each other."""
-import subprocess, sys
+import os, signal, subprocess, sys, time
 
 import pytest
 
@@ -18,9 +18,9 @@ def programs():
 @pytest.mark.parametrize("code", CODES)
 def test_exit_codes_and_output_are_those_of_a_new_process(programs, code):
     run = programs.run("-c", code)
-    new = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert run.returncode == new.returncode == CODES[code]
-    assert run.stdout.splitlines()[-1:] == new.stdout.splitlines()[-1:]
+    new = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == new.returncode == CODES[code] and run.stdout == new.stdout
+    assert run.stderr.splitlines()[-1:] == new.stderr.splitlines()[-1:]
 
 def test_a_program_leaves_nothing_to_the_next(programs):
     assert programs.run("-c", "import os, sys, json; json.left = os.environ['LEFT'] = sys.left = 'x'").returncode == 0
@@ -42,3 +42,18 @@ if __name__ == "__main__":
 def test_what_takes_too_long_is_killed_and_the_next_works(programs):
     with pytest.raises(subprocess.TimeoutExpired): programs.run("-c", "import time; time.sleep(60)", timeout=0.5)
     assert programs.run("-c", "print(1)").stdout == "1\n"
+
+def test_one_that_runs_is_watched_and_stopped(programs):
+    waits = "import time\nprint('here', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('stopped')"
+    first, second = (programs.start("-c", waits) for _ in range(2))
+    while any(os.path.getsize(program.said[0].name) == 0 for program in (first, second)): time.sleep(0.01)
+    assert first.poll() is None
+    first.send_signal(signal.SIGINT); second.send_signal(signal.SIGKILL)
+    assert first.communicate() == ["here\nstopped\n", ""] and first.returncode == 0
+    assert second.communicate()[0] == "here\n" and second.returncode == -signal.SIGKILL
+
+def test_nothing_runs_on_after_the_end():
+    started = forks.Forks("json")
+    program = started.start("-c", "import time; time.sleep(60)")
+    started.close()
+    with pytest.raises(ProcessLookupError): os.kill(program.pid, 0)

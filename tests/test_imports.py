@@ -83,7 +83,7 @@ def test_module_works_in_a_fresh_process(module, request):
     forks = request.getfixturevalue("torch_forks" if is_light else "training_forks")
     code = ["import torch", f"from pienet_nb.{module} import *", light() if is_light else "", CALLS[module]]
     run = forks.run("-c", "\n".join(code))
-    assert run.returncode == 0, run.stdout
+    assert run.returncode == 0, run.stderr
 
 def test_the_light_modules_are_there():
     assert set(INFERENCE) <= set(MODULES)

@@ -21,4 +21,4 @@ def case(notebook):
 def test_notebook_runs(notebook, training_forks):
     program = Path(sys.executable).parent/"nbdev_test"
     run = training_forks.run(program, "--path", notebook, "--n_workers", "0", "--do_print", timeout=900)
-    assert run.returncode == 0 and "Success." in run.stdout, run.stdout
+    assert run.returncode == 0 and "Success." in run.stdout, run.stdout + run.stderr

@@ -1,10 +1,8 @@
 """The paper's benchmarks as programs: FiveK's experts from a paired folder, and a run that is killed and goes on."""
-import json, os, signal, subprocess, sys, time
-from pathlib import Path
+import json, signal, time
 
 import pytest
 
-import pienet_nb
 from pienet_nb.data import sample_pieces
 from pienet_nb.research.benchmarks import pienet_evaluate
 from pienet_nb.looks import built_in_looks
@@ -51,13 +49,11 @@ def test_real_experts_and_their_tables(run, pairs, trained, tmp_path):
     assert "| ours | expert C, dB" in out and "simulated" not in out
     assert "unseen users" in (tmp_path/"users.csv").read_text() and str(tmp_path) not in json.dumps(results)
 
-def test_killed_run_goes_on_and_ends_the_same(pairs, trained, tmp_path):
-    script = tmp_path/"pienet_evaluate"
-    script.write_text("from pienet_nb.research.benchmarks import pienet_evaluate\npienet_evaluate()\n")
-    environment = os.environ | {"PYTHONPATH": str(Path(pienet_nb.__file__).parent.parent)}
-    def start(out):
-        return subprocess.Popen([sys.executable, script, *arguments(pairs, trained, out)], env=environment,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def test_killed_run_goes_on_and_ends_the_same(pairs, trained, tmp_path, training_forks, root):
+    program = tmp_path/"program.py"
+    program.write_text(f"import sys\nsys.path.insert(0, {str(root)!r})\n"
+                       "from pienet_nb.research.benchmarks import pienet_evaluate\npienet_evaluate()\n")
+    def start(out): return training_forks.start(program, *arguments(pairs, trained, out))
     part, killed = tmp_path/"killed.json.part", start(tmp_path/"killed.json")
     while killed.poll() is None and not (part.exists() and part.read_text().count("\n") >= 4): time.sleep(0.05)
     killed.send_signal(signal.SIGKILL); killed.wait()

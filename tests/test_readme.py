@@ -22,7 +22,7 @@ def run(torch_forks, tmp_path):
     def _run(words):
         program, *arguments = words
         done = torch_forks.run(Path(sys.executable).parent/program, *arguments, cwd=tmp_path)
-        assert done.returncode == 0, (words, done.stdout)
+        assert done.returncode == 0, (words, done.stderr)
     return _run
 
 def test_three_commands_work_after_the_demo(run, tmp_path):

@@ -1,5 +1,5 @@
 """Training: a step of each stage at the paper's size, runs that are stopped and go on, and what they write down."""
-import csv, os, signal, subprocess, sys, time
+import csv, signal, sys, time
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from peak_memory import in_process
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parent.parent
 MEMORY = 12_000 # MB
 
 # --- one step at paper size
@@ -146,40 +147,40 @@ def write_pairs(folder):
             piece.point([min(255, v*scale//255) for v in range(256)]*3).save(folder/style/f"{photo_id}.png")
     return folder
 
-def start_training(pairs, out, *options):
-    "The command, in a process of its own, from its own folder."
-    script = pairs.parent/"program.py"
-    script.write_text("from pienet_nb.episodes import pienet_train\nif __name__ == '__main__': pienet_train()\n")
-    command = [sys.executable, script, "--pairs", pairs, "--out", out, "--share", "0.0015", *options]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    return subprocess.Popen([*map(str, command)], cwd=pairs, env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+@pytest.fixture
+def start_training(tmp_path, training_forks):
+    "Begins the command in a process of its own, from its own folder."
+    pairs, program = write_pairs(tmp_path/"pairs"), tmp_path/"program.py"
+    program.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+                       "from pienet_nb.episodes import pienet_train\nif __name__ == '__main__': pienet_train()\n")
+    def _start(out, *options):
+        options = "--pairs", pairs, "--out", tmp_path/out, "--share", "0.0015", *options
+        return training_forks.start(program, *options, cwd=pairs)
+    return _start
 
 def kill_after(process, path, n_rows):
     "Kill the process as soon as the table has so many rows."
     deadline = time.monotonic() + 300
     while not path.exists() or len(rows(path)) < n_rows:
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
 
-def test_killed_command_ends_the_same(tmp_path):
-    pairs = write_pairs(tmp_path/"pairs")
-    said = start_training(pairs, tmp_path/"whole").communicate()[0]
-    assert "model " in said, said
-    kill_after(start_training(pairs, tmp_path/"parts"), tmp_path/"parts/embed.csv", 2)
-    kill_after(start_training(pairs, tmp_path/"parts"), tmp_path/"parts/enhancer.csv", 3)
-    again = start_training(pairs, tmp_path/"parts").communicate()[0]
+def test_killed_command_ends_the_same(start_training, tmp_path):
+    said, err = start_training("whole").communicate()
+    assert "model " in said, err
+    kill_after(start_training("parts"), tmp_path/"parts/embed.csv", 2)
+    kill_after(start_training("parts"), tmp_path/"parts/enhancer.csv", 3)
+    again = start_training("parts").communicate()[0]
     assert again.splitlines()[-1].split()[:2] == said.splitlines()[-1].split()[:2], again # the same model id
     for stage in "embed", "enhancer":
         assert rows(tmp_path/f"whole/{stage}.csv") == rows(tmp_path/f"parts/{stage}.csv")
         states = [load_state(tmp_path/run/f"{stage}.pt") for run in ("whole", "parts")]
         assert same(*states)
-    process = start_training(pairs, tmp_path/"parts", "--seed", "7")
-    said = process.communicate()[0]
-    assert process.returncode == 2 and "began with other settings (seed)" in said
+    process = start_training("parts", "--seed", "7")
+    assert "began with other settings (seed)" in process.communicate()[1] and process.returncode == 2
 
 # --- TensorBoard
 
