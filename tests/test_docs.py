@@ -1,5 +1,5 @@
 """The documentation as a site: built once, every link followed, nothing asked of another host."""
-import ast, json, os, re, subprocess, sys
+import ast, importlib, json, os, re, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -102,3 +102,44 @@ def test_equations_and_pictures_are_there(site, pages):
         assert not re.search(r"\$[^$]*\\[a-z]+[^$]*\$", " ".join(page.words)), f"LaTeX is left in {path.name}"
         assert all(page.alts), f"a picture without alternative text in {path.name}"
     assert any(alt.startswith("Figure 1. ") for alt in pages[site/"nbs/14_losses.html"].alts)
+
+@pytest.fixture(scope="module")
+def docs(root):
+    sys.path.insert(0, str(root/"tools"))
+    try: return importlib.import_module("docs")
+    finally: sys.path.pop(0)
+
+SOURCE = '''
+@patch
+def grow(self:Tree, n:int=1, # years
+        ) -> Tree:           # the same
+    "Older."
+    return self
+
+class Leaf(Tree):
+    "Green."
+    def __init__(self, size:float): # cm
+        self.size = size
+
+    def fall(self): return 0
+
+@dataclass
+class Root:
+    "Below."
+    depth: int # m
+
+    @property
+    def deep(self) -> bool: return self.depth > 1
+
+def _hidden(): pass
+'''
+
+def test_a_signature_is_what_the_module_says(docs):
+    found = {name: docs.signature(node, SOURCE.splitlines()) for name, node in docs.definitions(SOURCE)}
+    assert found == {"Tree.grow": "def grow(self:Tree, n:int=1, # years\n        ) -> Tree:           # the same",
+                     "Leaf": "class Leaf(Tree):\n    def __init__(self, size:float): # cm",
+                     "Root": "class Root:\n    depth: int # m"}
+
+def test_latex_that_has_no_mathml_stops_the_build(docs):
+    assert "<mi>x</mi>" in docs.prose("so $x$ is") and docs.prose("`$x$`") == "`$x$`"
+    with pytest.raises(ValueError, match="does not know"): docs.prose(r"$\nonsense{x}$")
