@@ -43,17 +43,18 @@ def _step(text:str):
     yield
     say(f"{text:<48}{time.perf_counter() - start:6.2f} s")
 
-def _demo_photo() -> Path:
+def _demo_photo(instead:str="") -> Path: # what else could be done
     "The sample photo that is shown; `PieNetError` if the sample set is not installed."
     found = [p for p in sample_photos() if p.stem == "china"]
-    if not found: raise PieNetError("The sample photos are missing; install scikit-learn and scikit-image.")
+    missing = "The sample photos are missing; install scikit-learn and scikit-image"
+    if not found: raise PieNetError(f"{missing}{instead}.")
     return found[0]
 
-def _load(folder:str|None, strength:float=1.):
+def _load(folder:str|None, runtime:str|None=None, strength:float=1.):
     "The `Enhancer` of a model, if the strength is right. Imported here, so that `--help` need not wait for torch."
     from pienet_nb.enhance import Enhancer, check_strength
     check_strength(strength)
-    return Enhancer.from_pretrained(folder)
+    return Enhancer.from_pretrained(folder, runtime)
 
 # %% ../nbs/25_commands.ipynb #1c0561c3
 @command
@@ -97,7 +98,7 @@ def _liked(photos:str|list[str]) -> tuple[list[Path], str]: # the files, and a n
 def _taste(enhancer, style, preferred, style_file, preset, errors:list):
     "The `Style` that is meant; the sentences of broken preferred photos go into `errors`."
     from pienet_nb.preference import Style
-    if style_file: return Style.load(style_file, enhancer.model.model_id)
+    if style_file: return Style.load(style_file, enhancer.model.model_id, enhancer.framework)
     if style: return enhancer.find_style(style)
     if preset: return _taste_of_preset(enhancer, preset)
     found, name = _liked(preferred)
@@ -190,12 +191,13 @@ def _shared_luts(enhancer, batch, style, options) -> dict: # photo → LUT; phot
 @contextmanager
 def _cores(n_photos:int):
     "A block in which each of several photos is worked on by one core; a single one by all."
-    import torch
-    usual = torch.get_num_threads()
-    if n_photos > 1: torch.set_num_threads(1)
+    torch = sys.modules.get("torch") # None where another runtime does the work
+    usual = torch and torch.get_num_threads()
+    if torch and n_photos > 1: torch.set_num_threads(1)
     try:
         with threads_per_photo(1 if n_photos > 1 else n_threads()): yield
-    finally: torch.set_num_threads(usual)
+    finally:
+        if torch: torch.set_num_threads(usual)
 
 def _work(enhancer, batch, targets:dict, style, options):
     "Enhance what is left of a batch and say so."
@@ -242,7 +244,7 @@ def _reported(batch, style, options):
     try: yield
     finally: _write()
 
-# %% ../nbs/25_commands.ipynb #629cfb1d
+# %% ../nbs/25_commands.ipynb #97ab093f
 ENGINES = {"ray": "pienet_nb.scale.many_photos:run_photos"} # what gives photos to workers; imported when asked for
 
 def _on_engine(photos, taste:tuple, model:str|None, options):
@@ -264,12 +266,13 @@ def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", s
                    out:str=None,         # folder for the results (beside each photo if not given)
                    overwrite:bool=False, # replace files that exist
                    model:str=None,       # folder with a model (the packaged one if not given)
+                   runtime:str=None,     # torch, or onnx, which needs no PyTorch (torch where it is installed)
                    **kwargs):
     "Enhance photos to a taste: photo.jpg becomes photo_<style>.jpg."
     options = _checked(kwargs, strength=strength, out=out, overwrite=overwrite)
     _one_taste(photos, style, preferred, style_file, preset)
     if options.engine: return _on_engine(photos, (style, preferred, style_file, preset), model, options)
-    batch, errors, enhancer = find_photos(photos, options.recursive), [], _load(model, strength)
+    batch, errors, enhancer = find_photos(photos, options.recursive), [], _load(model, runtime, strength)
     taste = _taste(enhancer, style, preferred, style_file, preset, errors)
     targets = _plan(batch, taste, options)
     with _reported(batch, taste, options):
@@ -294,13 +297,14 @@ def pienet_learn_style(preferred:Param("photos in your taste: a folder, or files
                        out:str=None,         # file to write (<name>.safetensors if not given)
                        overwrite:bool=False, # replace the file if it exists
                        model:str=None,       # folder with a model (the packaged one if not given)
+                       runtime:str=None,     # torch, or onnx, which needs no PyTorch (torch where it is installed)
                       ):
     "Learn a style from photos you like and save it."
     target, errors, notes = Path(out or f"{in_file_name(name)}.safetensors"), [], []
     if target.suffix.lower() != ".safetensors": raise PieNetError(f"{target} should end with .safetensors; rename it.")
     if bool(before) != bool(after): raise PieNetError("Pairs need both folders; give --before and --after.")
     check_free(target, overwrite)
-    enhancer, (found, _) = _load(model), _liked(preferred)
+    enhancer, (found, _) = _load(model, runtime), _liked(preferred)
     style = enhancer.learn_style(found, disliked, name, errors, notes, _bar)
     if before: style = enhancer.refine_style(style, before, after, notes, _bar)
     make_folder(target.parent)
@@ -314,15 +318,16 @@ def pienet_styles(contact_sheet:str=None, # write a picture of every style to th
                   photo:str=None,         # the photo to show them on (a sample photo if not given)
                   overwrite:bool=False,   # replace the file if it exists
                   model:str=None,         # folder with a model (the packaged one if not given)
+                  runtime:str=None,       # torch, or onnx, which needs no PyTorch (torch where it is installed)
                  ):
     "List the built-in styles, one a line."
     if contact_sheet: check_free(Path(contact_sheet), overwrite)
-    enhancer = _load(model)
+    enhancer = _load(model, runtime)
     for name in enhancer.styles: say(name)
     if not contact_sheet: return
     from pienet_nb.photos import picture_sheet, read_photo
     from pienet_nb.writing import save_photo
-    shown = read_photo(photo or _demo_photo())
+    shown = read_photo(photo or _demo_photo(", or name a photo with --photo"))
     shown.thumbnail((1200, 1200))
     looks = [("photo", shown)] + [(name, enhancer.enhance(shown, name)) for name in enhancer.styles]
     save_photo(picture_sheet(looks, n_columns=4), contact_sheet)
@@ -364,10 +369,11 @@ def pienet_export_lut(photos:Param("the photo whose colours are mapped, or those
                       out:str=None,         # <photo>_<style>.cube if not given; .png and .tif make a HaldCLUT
                       overwrite:bool=False, # replace the file if it exists
                       model:str=None,       # folder with a model (the packaged one if not given)
+                      runtime:str=None,     # torch, or onnx, which needs no PyTorch (torch where it is installed)
                      ):
     "Save what a style does to a photo, or on average to the photos of a shoot, as a LUT for other programs."
     _one_taste(photos, style, preferred, style_file, preset)
-    batch, enhancer, errors = find_photos(photos), _load(model, strength), []
+    batch, enhancer, errors = find_photos(photos), _load(model, runtime, strength), []
     leave_out_results(batch, read_note)
     taste = _taste(enhancer, style, preferred, style_file, preset, errors)
     target = _lut_file(batch, out, taste.name)

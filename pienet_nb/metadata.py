@@ -9,6 +9,8 @@ import contextlib, hashlib, html, io, os, re, struct
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import numpy as np
+
 from .core import PieNetError
 from .photos import (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY, TAG_SIZES, Metadata, PhotoFile,
                               byte_order, first_directory, judge_profile, kind_of, open_file, read_directory,
@@ -283,7 +285,7 @@ def make_note(style,              # a `Style`: its name, model and vector are no
               photo:str|os.PathLike|None=None, # the file that is enhanced, if there is one
              ) -> dict:           # equal to what `read_note` finds in the result
     "What will be noted in an enhanced photo."
-    vector = hashlib.sha256(style.vector.numpy().astype("<f4").tobytes()).hexdigest()[:12]
+    vector = hashlib.sha256(np.asarray(style.vector, "<f4").tobytes()).hexdigest()[:12]
     name = "".join(c for c in style.name if c.isprintable()) # what XML can hold
     note = {"style": name, "strength": float(f"{strength:g}"), "model": style.model_id, "vector": vector}
     mark = source_mark(photo) if photo else ""

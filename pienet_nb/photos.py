@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib, functools, glob, importlib.util, io, logging, math, os, re, stat, struct, threading, warnings, zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -930,6 +931,7 @@ def _in_folder(folder:Path) -> list[Path]:
 def read_squares(photos,                # a folder, a glob pattern, a file, or a list of files and PIL images
                  size:int,              # side of the squares
                  errors:list|None=None, # collects a sentence for each broken photo; None: the first is raised
+                 as_batch:Callable=to_tensor, # from pictures to (n,3,size,size): `to_tensor`, or `to_array` for NumPy
                 ) -> Tensor:            # (n,3,size,size)
     "Many photos as one batch of squares, read several at a time."
     def read(photo):
@@ -941,7 +943,7 @@ def read_squares(photos,                # a folder, a glob pattern, a file, or a
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool: squares = list(pool.map(read, files))
     squares = [square for square in squares if square is not None]
     if not squares: raise PieNetError(f"None of the photos ({files[0]}, …) can be read; choose other ones.")
-    return to_tensor(squares)
+    return as_batch(squares)
 
 # %% ../nbs/01_photos.ipynb #5f4456e9
 def sample_parts(boxes:list[tuple],      # left, top and side of each part, as shares of the photo's width and height
