@@ -50,10 +50,10 @@ class Enhancer:
         self.styles = {name: Style(name, model.vectors[name], 0, model.model_id) for name in names}
 
     @classmethod
-    def from_pretrained(cls, folder:str|os.PathLike|None=None, # a folder with a model; None: the packaged one
+    def from_pretrained(cls, folder:str|os.PathLike|None=None, # a folder, or "org/name" on the Hub; None: packaged
                         runtime:str|None=None, # a name in `RUNTIMES`; None: torch where it is installed, else onnx
                        ) -> Enhancer:
-        "Load a model; `PieNetError` if the folder holds none."
+        "Load a model; `PieNetError` if there is none."
         runtime = runtime or ("torch" if importlib.util.find_spec("torch") else "onnx")
         if runtime not in RUNTIMES:
             raise PieNetError(f"There is no runtime {runtime}; choose one of {', '.join(RUNTIMES)}.")

@@ -1,4 +1,4 @@
-"""The pages of the site, `make docs`: mkdocs calls the functions `on_…` below and writes what they return into _docs/.
+"""The pages of the site, `make docs`: mkdocs calls `on_config` and `on_files` and writes what they return into _docs/.
 
 The sources are README.md, the notebooks, the modules that they export, and docs/. A page has the path of its source,
 so that links from one to another need no more than another ending. Equations become MathML, which browsers draw
@@ -44,7 +44,8 @@ def prose(text):
 def to_pages(text):
     "Links to notebooks, to docs/ and to headings lead to their pages and anchors."
     text = re.sub(r"(\]\((?:[\w./-]*/)?[\w.-]+)\.ipynb([)#])", r"\1.md\2", text)
-    text = re.sub(r"\]\(docs/", "](", text).replace("](LICENSE)", "](LICENSE.md)").replace("](index.md", "](../index.md")
+    for old, new in ("](docs/", "]("), ("](LICENSE)", "](LICENSE.md)"), ("](index.md", "](../index.md"):
+        text = text.replace(old, new)
     anchors = {anchor(heading).lower(): anchor(heading) for heading in HEADING.findall(text)} # README has them small
     return re.sub(r"\]\(#([^)]+)\)", lambda found: f"](#{anchors.get(found[1], found[1])})", text)
 
@@ -73,7 +74,7 @@ def notebook_page(path):
     text, resources = MarkdownExporter().from_notebook_node(shown(nbformat.read(path, 4)), resources)
     module = exported_module(path)
     link = f"\n\nNames and parameters of this module: [{module}](../api/{module}.md).\n" if module else ""
-    text = text.replace("\n```python\n", '\n```{ .python data-search-exclude="" }\n') # the modules' pages have the names
+    text = text.replace("\n```python\n", '\n```{ .python data-search-exclude="" }\n') # names are on the modules' pages
     return described(text) + link, {f"nbs/{name}": data for name, data in resources["outputs"].items()}
 
 # --- a module as a page
@@ -93,7 +94,7 @@ def definitions(source):
 
 def signature(node, lines):
     "The head of a function, or of a class with its fields or `__init__`, as it is written, with its comments."
-    methods = [part for part in node.body if isinstance(part, ast.FunctionDef)] if isinstance(node, ast.ClassDef) else []
+    methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
     made = next((part for part in methods if part.name == "__init__"), None)
     if isinstance(node, ast.FunctionDef): parts = [node]
     elif made: parts = [node.body[0], made]
@@ -128,7 +129,8 @@ def api_page(path):
     found, lines = sections(path), source.splitlines()
     entries = [entry(name, node, lines, f"[{found[name]}](../nbs/{path.stem}.md#{anchor(found[name])})")
                for name, node in definitions(source)]
-    intro = f"---\nsearch:\n  boost: 2\n---\n\n# pienet_nb.{module}\n\n{ast.get_docstring(ast.parse(source))} ([notebook](../nbs/{path.stem}.md))"
+    doc = ast.get_docstring(ast.parse(source))
+    intro = f"---\nsearch:\n  boost: 2\n---\n\n# pienet_nb.{module}\n\n{doc} ([notebook](../nbs/{path.stem}.md))"
     return "\n\n".join([intro, *entries]) + "\n"
 
 # --- the site

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_BYTES', 'fetch_model', 'load_from_hub', 'push_to_hub']
 
-# %% ../../nbs/44_hub.ipynb #fe7142a7
+# %% ../../nbs/44_hub.ipynb #92dbd50b
 import contextlib, tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..core import PieNetError
 from ..enhancer import MODEL_FILES, PieModel
 
-# %% ../../nbs/44_hub.ipynb #6abd3ce7
+# %% ../../nbs/44_hub.ipynb #d47d52b2
 def _hub(why:str): # what the user did, the beginning of the sentence
     "huggingface_hub, which only those who share models need."
     try: import huggingface_hub.constants, huggingface_hub.errors
@@ -48,7 +48,7 @@ def _in_a_sentence(hub, refused:str, # what to say when the Hub refuses
         if _is_refused(error): raise PieNetError(refused) from None
         raise PieNetError(unreachable.format(why=_why(hub, error))) from None
 
-# %% ../../nbs/44_hub.ipynb #9f843bb2
+# %% ../../nbs/44_hub.ipynb #145620bc
 MAX_BYTES = 256_000_000 # of the four files together
 
 def _check_files(name:str, sizes:dict): # file → bytes
@@ -81,7 +81,7 @@ def fetch_model(name:str, # "org/name", or "org/name@version": a branch, a tag o
         _check_files(name, {file.filename: file.file_size for file in files})
         return Path(fetch(revision=files[0].commit_hash))
 
-# %% ../../nbs/44_hub.ipynb #b6a9bfb7
+# %% ../../nbs/44_hub.ipynb #bf2fade4
 def load_from_hub(name:str,    # "org/name" or "org/name@version"
                  ) -> PieModel:
     "The model of that name on the Hugging Face Hub; what `PieModel.load` and `Enhancer.from_pretrained` call."
@@ -92,7 +92,7 @@ def load_from_hub(name:str,    # "org/name" or "org/name@version"
     raise PieNetError(f"The model {name} is damaged: its weights are not those that its config.json names; "
                       "ask whoever shared it.")
 
-# %% ../../nbs/44_hub.ipynb #1f9e4703
+# %% ../../nbs/44_hub.ipynb #ccb98fbd
 _CARD = """---
 library_name: pienet_nb
 pipeline_tag: image-to-image
@@ -119,7 +119,7 @@ def _without_photo_names(model:PieModel) -> PieModel:
     training = {key: value for key, value in model.config.get("training", {}).items() if key not in left_out}
     return replace(model, config=model.config | {"training": training})
 
-# %% ../../nbs/44_hub.ipynb #6de3c8b9
+# %% ../../nbs/44_hub.ipynb #7b40855e
 def push_to_hub(model:PieModel|str|Path, # a model, or a folder with one
                 name:str,                # "org/name"; made if missing
                 private:bool=True,       # a new repository is its owner's alone; an old one stays as it is
