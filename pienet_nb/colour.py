@@ -80,9 +80,9 @@ class ColourNet(nn.Module):
 
     def encoder(self, source:Tensor) -> tuple[Tensor, Tensor]: # the photos, and what is told of them: (b,85)
         "All that is read from a photo; a column more says that it is raw, 512 more are its own point."
-        told = colour_statistics(source)
-        if self.told_raw or self.embedded: told = F.pad(told, (0, 1), value=float(self.told_raw))
-        return source, torch.cat([told, self.embed(source).to(told)], 1) if self.embedded else told
+        if not (self.told_raw or self.embedded): return source, colour_statistics(source)
+        raw = source.new_full((len(source), 1), float(self.told_raw))
+        return source, self.told(source, raw, self.embed(source) if self.embedded else None)
 
     embed = None     # from photos (b,3,s,s) to unit vectors (b,512); of no use where `embedded` is False
     told_raw = False # what `for_raw` sets
@@ -99,6 +99,14 @@ class ColourNet(nn.Module):
 
 # %% ../nbs/20_colour.ipynb #c30aebad
 @patch
+def told(self:ColourNet, source:Tensor, # sRGB in [0,1], (b,3,h,w), or some of its pixels
+         raw:Tensor,                    # 1 for a photo that is known to be raw, (b,1)
+         point:Tensor|None=None,        # of the photo, (b,512)
+        ) -> Tensor:                    # (b,86), or (b,598)
+    "What the network is told of photos in training, and of raw ones."
+    return torch.cat([colour_statistics(source), raw, *([] if point is None else [point.to(raw)])], 1)
+
+@patch
 def _at_common_level(self:ColourNet, source:Tensor, # sRGB in [0,1], (b,3,h,w)
                      statistics:Tensor,             # (b,85); (b,86) with 1 for raw; (b,598) with the photo's point
                     ) -> tuple[Tensor, Tensor]:     # the colours, (b,3,h,w); what the network is told, (b,n)
@@ -109,6 +117,7 @@ def _at_common_level(self:ColourNet, source:Tensor, # sRGB in [0,1], (b,3,h,w)
     level, levelled = at_common_level(source, plain)
     return level, torch.cat([levelled.clamp(-1, 2), plain, raw, point], 1)
 
+# %% ../nbs/20_colour.ipynb #e1d5cec7
 @patch
 def _modulations(self:ColourNet, known:Tensor, vector:Tensor) -> tuple: # (b,1,n) for each layer, the last too
     seen = self.photo(2*known.expand(len(vector), -1) - 1), self.taste(vector*vector.shape[1]**0.5)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EPISODE_LOSSES', 'AS_THEY_ARE', 'OPEN', 'PAPER_OPEN', 'FIVEK', 'photo_character', 'EpisodeBatches', 'EpisodeModel',
            'rmse_loss', 'l1_loss', 'lab_loss', 'mean_psnr', 'AverageWeights', 'FrozenEmbedding', 'episode_learner',
-           'EpisodeConfig', 'train_on_episodes', 'pienet_train']
+           'EpisodeConfig', 'train_on_episodes', 'model_named', 'pienet_train']
 
 # %% ../nbs/22_episodes.ipynb #91efc944
 import copy
@@ -154,10 +154,9 @@ class EpisodeModel(nn.Module):
         points = self.embed(pictures.contiguous(memory_format=torch.channels_last))
         vector = mean_vector(points[:k*preferred.shape[1]].unflatten(0, (k, -1)))
         if self.training: vector = F.normalize(add_noise(vector, self.vector_noise), dim=1)
-        told = torch.cat([colour_statistics(source), raw[:, None]], 1)
-        if self.enhancer.embedded: told = torch.cat([told, points[-q:].to(told)], 1)
-        seen = source[..., :p, :].repeat(k, 1, 1, 1), told.repeat(k, 1)
         enhancer = self.enhancer if self.training else self.average
+        told = enhancer.told(source, raw[:, None], points[-q:] if enhancer.embedded else None)
+        seen = source[..., :p, :].repeat(k, 1, 1, 1), told.repeat(k, 1)
         return (seen[0] + enhancer.decode(*seen, vector.repeat_interleave(q, 0))).unflatten(0, (k, q))
 
     @torch.no_grad()
@@ -260,18 +259,18 @@ def train_on_episodes(config:Config,                # its `enhancer` is an `Epis
                       weights:str|Path|bool=False,  # not used: the enhancer has no ImageNet weights
                       device:str="cpu",             # or "cuda"
                       cbs=(),                       # more callbacks
+                      network:type=ColourNet,       # or a subclass
                      ) -> tuple[Learner, dict[str, Tensor]]: # with the best weights; style → unit vector (512,)
     "Stage 2 of the recipe `open`; a style's vector is what a user would learn from the training photos."
     torch.manual_seed(config.seed)
-    stage = config.enhancer
-    shares = {"plain": stage.plain} if stage.open_world else AS_THEY_ARE
+    stage, shares = config.enhancer, {"plain": config.enhancer.plain} if config.enhancer.open_world else AS_THEY_ARE
     def _batches(photos, n, seed):
         return EpisodeBatches(OpenWorld(photos, **shares), stage.n_looks, stage.n_sources, stage.n_preferred, n,
                               config.image_size, stage.finished, stage.mild, stage.one_kind, stage.choosy, stage.alike,
                               seed)
     dls = styled_dls(_batches(train, config.steps_per_epoch, config.seed),
                      _batches(valid, n_valid(20, config), 0), device)
-    enhancer = ColourNet(stage.width, levels=stage.levels, embedded=stage.embedded)
+    enhancer = network(stage.width, levels=stage.levels, embedded=stage.embedded)
     learn = episode_learner(dls, first.embed, enhancer, stage.vector_noise, not stage.embed_lr, wd=config.wd,
                             checkpoint=folder/"enhancer.pt", cbs=cbs, loss=stage.loss)
     fit(learn, n_epochs(stage.steps, config), [stage.embed_lr, stage.lr], config.one_cycle)
@@ -289,6 +288,12 @@ def _chosen_looks(config:Config, users:bool, looks, pairs) -> tuple[dict[str, Lo
     benchmark = paper_benchmark(real_experts=bool(pairs))
     known = {name: look for name, look in benchmark.named(False).items() if look is not None}
     return known, list(benchmark.named(True))
+
+# %% ../nbs/22_episodes.ipynb #9cc9b8fa
+def model_named(name:str|None,   # a model folder, or "packaged"
+               ) -> PieModel|None: # None for None
+    "The model whose embedding network is taken over."
+    return PieModel.load(None if name == "packaged" else name) if name else None
 
 @command
 def pienet_train(out:Param("folder of the run; start again with the same to go on", str)="pienet_run",
@@ -315,6 +320,6 @@ def pienet_train(out:Param("folder of the run; start again with the same to go o
     known = EXPERTS[:-1] if users else None
     given = PairedFolder(pairs, known) if pairs else photos
     if more_photos: given = ({"": photos} if photos else {}) | folders_by_kind(more_photos)
-    trained = PieModel.load(None if embedding_of == "packaged" else embedding_of) if embedding_of else None
+    trained = model_named(embedding_of)
     model = train(chosen, given, out, made, held_out, start, tensorboard=tensorboard, trained=trained)
     print(f"model {model.model_id} is in {Path(out)/'model'}")

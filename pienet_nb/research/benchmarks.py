@@ -21,6 +21,7 @@ from ..data import PairedFolder
 from ..metrics import lpips_distance
 from ..enhancer import PieModel
 from ..training import CONFIGS, changed, files_by_id, folders_by_kind, part_of, training_looks
+from ..episodes import model_named
 from .evaluation import (CONDITIONS, Journal, Table, evaluate_folders, evaluation_looks,
                                            gains_table, kinds_table,
                                            looks_left_out, photos_left_out, provenance, report, save_results,
@@ -175,7 +176,7 @@ def _losses(photos=None, run=None, config="paper-tiny", share=1., weights=None, 
 # %% ../../nbs/39_benchmarks.ipynb #901728bd
 @register("ablations", lambda results: [("", ablations_table(results))])
 def _ablations(photos=None, more_photos=None, looks=None, run=None, config="open", share=1., weights=None,
-               levers=False, seed=42, journal=None):
+               levers=False, model=None, seed=42, journal=None):
     _needs(photos, run, "run")
     whole = CONFIGS[config]
     if whole.enhancer.kind != "colour": raise PieNetError("The ablations are of the recipe `open`; give --config open.")
@@ -183,7 +184,8 @@ def _ablations(photos=None, more_photos=None, looks=None, run=None, config="open
     shorter = changed(whole, enhancer={"steps": n_steps}, seed=seed)
     known, _ = training_looks(looks, whole.n_retouchers, whole.n_presets)
     given = {"": photos} | folders_by_kind(more_photos) if more_photos else photos
-    return ablation_benchmark(shorter, given, known, run, weights or False, LEVERS if levers else ABLATIONS, journal)
+    variants, trained = LEVERS if levers else ABLATIONS, model_named(model)
+    return ablation_benchmark(shorter, given, known, run, weights or False, variants, journal, trained=trained)
 
 def _tsne_tables(results:dict) -> list:
     return [("", Table(["users", "silhouette", "nearest style right"], [
