@@ -458,7 +458,10 @@ def cicp_profile(primaries:int, transfer:int, # code points of ITU-T H.273
 def _png_profile(chunks:list) -> bytes|None:
     "The profile that the colour chunks of a PNG stand for; None where they say nothing or sRGB."
     found = dict(reversed(chunks))
-    if len(found.get(b"cICP", b"")) == 4: return cicp_profile(*found[b"cICP"][:2])
+    if len(found.get(b"cICP", b"")) == 4:
+        if not found[b"cICP"][3]:
+            raise PieNetError("the range of video, which is not supported; save it as a plain photo")
+        return cicp_profile(*found[b"cICP"][:2])
     if b"iCCP" in found or b"sRGB" in found or len(found.get(b"gAMA", b"")) != 4: return None
     gamma = 100_000/max(int.from_bytes(found[b"gAMA"], "big"), 1)
     points = [v/100_000 for v in struct.unpack(">8I", found[b"cHRM"])] if len(found.get(b"cHRM", b"")) == 32 else []
@@ -476,14 +479,25 @@ def _to_integers(image:pyvips.Image) -> pyvips.Image: # 8 or 16 bits a channel
     if image.format in ("float", "double"):
         image = (image == image).ifthenelse(image, 0) # NaN is not itself
         top = next((top for top, most in ((1, 32), (255, 255)) if image.max() <= most), 65535)
-    else: top = next((top for top in (255, 65535) if image.max() <= top), 2**32 - 1)
-    return (image*(65535/top)).rint().cast("ushort").copy(interpretation="rgb16" if image.bands > 2 else "grey16")
+    else:
+        largest = {"char": 127, "short": 32767, "int": 2**31 - 1}.get(image.format, 2**32 - 1)
+        top = next((top for top in (255, 65535) if image.max() <= top < largest), largest)
+    model = image.interpretation if image.interpretation == "cmyk" else "rgb16" if image.bands > 2 else "grey16"
+    return (image*(65535/top)).rint().cast("ushort").copy(interpretation=model)
 
 def _plain_cmyk(image:pyvips.Image) -> pyvips.Image:
     "CMYK without a profile as RGB: each ink takes its part of the light."
     top = 65535 if image.format == "ushort" else 255
     rgb = (top - image[0:3])*(top - image[3])/top
     return rgb.rint().cast(image.format).copy(interpretation="rgb16" if top > 255 else "srgb")
+
+_WHITE_OF_LAB, _D50_TO_D65 = [96.42, 100., 82.49], [[0.95558, -0.02304, 0.06316], [-0.02829, 1.00994, 0.02101],
+                                                    [0.01230, -0.02048, 1.32991]] # by Bradford
+
+def _lab_to_rgb(image:pyvips.Image) -> pyvips.Image: # sRGB, 16 bits
+    "CIELAB with the white that print uses, D50; libvips by itself takes it to be D65."
+    light = image.colourspace("lab")[0:3].copy(interpretation="lab").Lab2XYZ(temp=_WHITE_OF_LAB).recomb(_D50_TO_D65)
+    return light.copy(interpretation="xyz").XYZ2scRGB().scRGB2sRGB(depth=16)
 
 def _grey_to_rgb(image:pyvips.Image, icc:bytes|None) -> pyvips.Image:
     "Grey, and transparency if there is any, as sRGB."
@@ -499,7 +513,7 @@ def as_rgb(image:pyvips.Image, # as it was decoded
            keep:bool=False,    # leave RGB colours as they are, whatever their profile does
           ) -> tuple[pyvips.Image, bytes|None, str]: # RGB (and transparency), its profile, what was done to colours
     "Any picture as RGB of 8 or 16 bits; what was done is ``, `CMYK`, or as `judge_profile` has it."
-    if image.interpretation in ("lab", "labs", "labq"): image, icc = image.colourspace("srgb"), None
+    if image.interpretation in ("lab", "labs"): image, icc = _lab_to_rgb(image), None
     image = _to_integers(image)
     if image.interpretation == "cmyk" and image.bands >= 4:
         return srgb_of(image[0:4], icc) if icc and fits(icc, "CMYK") else _plain_cmyk(image), None, "CMYK"
@@ -519,6 +533,9 @@ _LOADERS = {"JPEG": "jpegload_source", "PNG": "pngload_source", "TIFF": "tiffloa
 _BLOCKS = {"icc-profile-data", "xmp-data", "exif-data", "n-pages", "orientation"}
 _PILLOW_TIFFS = {34925, 50000, 34887} # LZMA, Zstandard, LERC: libvips' wheels cannot unpack them
 
+_UNKNOWN = re.compile(r"not supported|not implemented|not configured|samples out of range|whole number of bytes|"
+                      r"data precision|marker type 0xf7|Unsupported color", re.IGNORECASE)
+
 @contextlib.contextmanager
 def reading(path:str|os.PathLike): # the photo that is read in the block
     "Whatever goes wrong in the block becomes one sentence about the photo."
@@ -527,9 +544,11 @@ def reading(path:str|os.PathLike): # the photo that is read in the block
     except PermissionError: raise PieNetError(f"{path} may not be read; change its permissions.") from None
     except MemoryError: raise PieNetError(f"{path} needs more memory than there is; make it smaller first.") from None
     except Exception as error: # libraries raise what they like
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise PieNetError(f"{path} is damaged or cut short ({reason[0].strip()[-150:]}); "
-                          "copy it again from where it came from.") from None
+        reason = (str(error).strip().splitlines()[-1:] or [type(error).__name__])[0].strip()[-150:]
+        what, to_do = "is damaged or cut short", "copy it again from where it came from"
+        if _UNKNOWN.search(reason):
+            what, to_do = "is of a kind that is not supported", "save it as a plain JPEG, PNG or TIFF"
+        raise PieNetError(f"{path} {what} ({reason}); {to_do}.") from None
 
 # %% ../nbs/01_photos.ipynb #068d17e8
 def _from_pillow(image:Image.Image) -> pyvips.Image:
@@ -552,12 +571,39 @@ def _by_pillow(path:Path) -> Image.Image:
             raise PieNetError(f"{path} is not a photo that can be read; give a JPEG, PNG, TIFF, WebP, HEIC, AVIF "
                               "or camera raw file.") from None
 
-def _for_pillow(photo) -> bool:
-    "Is this a TIFF in CIELAB, or packed in a way, that libvips does not read and Pillow does?"
-    if photo.kind != "TIFF": return False
-    with open(photo.path, "rb") as file: tags, order = first_directory(file)
-    lab = tag_numbers(tags, _PHOTOMETRIC, order) == (8,) and max(tag_numbers(tags, 258, order), default=8) == 8
-    return lab or bool(_PILLOW_TIFFS & set(tag_numbers(tags, 259, order)))
+# %% ../nbs/01_photos.ipynb #794929e9
+_ODD_COLOURS = {4: "a mask", 9: "ICCLAB", 10: "ITULAB", 32844: "LogL", 32845: "LogLuv"}
+_PREVIEW_OR_MASK = 5 # bits of the tag that says what a picture is for
+
+def _tiff_pictures(file, order:str): # yields the entries of each
+    file.seek(4)
+    at, seen = struct.unpack(order + "I", file.read(4))[0], set()
+    while at and at not in seen and len(seen) < 64:
+        yield read_directory(file, at, order)
+        seen.add(at); file.seek(at)
+        file.seek(12*struct.unpack(order + "H", file.read(2))[0], 1)
+        at = int.from_bytes(file.read(4), "little" if order == "<" else "big")
+
+def _main_picture(file) -> tuple[int, dict, str]: # its number, its entries, and the byte order
+    "The first picture of a TIFF that is a photo."
+    _, order = first_directory(file)
+    pictures = list(_tiff_pictures(file, order)) if order else [{}]
+    uses = ((tag_numbers(entries, 254, order) or (0,))[0] for entries in pictures)
+    number = next((i for i, use in enumerate(uses) if not use & _PREVIEW_OR_MASK), 0)
+    return number, pictures[number], order
+
+def _lab_from_d65(tags:dict, order:str) -> bool:
+    "Is a CIELAB picture's white that of sRGB?"
+    kind, count, value = tags.get(318, (0, 0, b""))
+    if (kind, count) != (5, 2): return False
+    above, below = struct.unpack(order + "II", value[:8])
+    return abs(above/max(below, 1) - D65[0]) < 0.005
+
+def _lab_of_pillow(image:Image.Image) -> pyvips.Image:
+    "A picture in mode `LAB` in its real units."
+    pixels = np.asarray(image)
+    lab = np.dstack([pixels[..., :1]/2.55, pixels[..., 1:].view(np.int8)]).astype(np.float32)
+    return pyvips.Image.new_from_array(lab, interpretation="lab")
 
 # %% ../nbs/01_photos.ipynb #5a5cac8d
 def _heif(path:Path):
@@ -605,7 +651,7 @@ def _rawpy(path):
 
 def _raw_size(path:Path) -> tuple[int, int]: # width and height, upright
     with _quiet(), _rawpy(path).imread(str(path)) as raw: sizes = raw.sizes
-    return (sizes.iheight, sizes.iwidth) if sizes.flip in (5, 6) else (sizes.iwidth, sizes.iheight)
+    return (sizes.iheight, sizes.iwidth) if sizes.flip & 4 else (sizes.iwidth, sizes.iheight)
 
 # %% ../nbs/01_photos.ipynb #482c9141
 class PhotoFile:
@@ -618,6 +664,7 @@ class PhotoFile:
                                                        "save it as JPEG, PNG or TIFF.")
             self.data = read_metadata(file, self.kind)
             if self.kind == "PNG": chunks = png_chunks(file)
+            self._page, self._tags, self._order = _main_picture(file) if self.kind == "TIFF" else (0, {}, "")
             self._nclx = _nclx(file) if self.kind in ("AVIF", "HEIF") else None
         try: self._said = _png_profile(chunks) if chunks else self._nclx and cicp_profile(*self._nclx)
         except PieNetError as error: raise PieNetError(f"{path} is a photo in {error}.") from None
@@ -646,16 +693,40 @@ def _decoded(self:PhotoFile) -> pyvips.Image:
     if self.kind == "HEIF": return _from_heif(_heif(self.path))
     if self._pillow is None and self.kind in _LOADERS:
         with open(self.path, "rb") as file: source = pyvips.Source.new_from_descriptor(file.fileno())
-        return getattr(pyvips.Image, _LOADERS[self.kind])(source, access="sequential", fail_on="error")
+        options = {"access": "sequential", "fail_on": "error"} | ({"page": self._page} if self._page else {})
+        image = getattr(pyvips.Image, _LOADERS[self.kind])(source, **options)
+        return self._known_channels(image) if self.kind == "TIFF" else image
     with _quiet(), warnings.catch_warnings(), _by_pillow(self.path) as image:
         warnings.simplefilter("ignore")
+        if self._page: image.seek(self._page)
+        if image.mode == "LAB" and _lab_from_d65(self._tags, self._order):
+            return _lab_of_pillow(image).colourspace("srgb")
         return _from_pillow(image)
 
+@patch
+def _known_channels(self:PhotoFile, image:pyvips.Image) -> pyvips.Image:
+    "A TIFF without channels that could be anything, its CIELAB in sRGB if the white is the same."
+    extra = tag_numbers(self._tags, 338, self._order)
+    if extra[:1] == (0,) and image.bands > len(extra):
+        image = image[0:image.bands - len(extra)].copy(interpretation=image.interpretation)
+    lab = image.interpretation in ("lab", "labs") and _lab_from_d65(self._tags, self._order)
+    return image.colourspace("rgb16") if lab else image
+
+@patch
+def _left_to_pillow(self:PhotoFile) -> bool:
+    "Is this a TIFF in CIELAB, or packed in a way, that libvips does not read and Pillow does?"
+    colours = tag_numbers(self._tags, _PHOTOMETRIC, self._order)[:1]
+    for odd in _ODD_COLOURS.keys() & set(colours):
+        raise PieNetError(f"{self.path} is a TIFF in {_ODD_COLOURS[odd]}, which is not supported; save it in RGB.")
+    lab = colours == (8,) and max(tag_numbers(self._tags, 258, self._order), default=8) == 8
+    return lab or bool(_PILLOW_TIFFS & set(tag_numbers(self._tags, 259, self._order)))
+
+# %% ../nbs/01_photos.ipynb #2113def5
 @patch
 def _look(self:PhotoFile, max_pixels:int):
     "Fill in what the head of the file says; a kind that libvips does not know is left to Pillow."
     if self.kind == "HEIF": return self._look_by_heif(max_pixels)
-    if self.kind not in _LOADERS or _for_pillow(self): return self._look_by_pillow(max_pixels)
+    if self.kind not in _LOADERS or self._left_to_pillow(): return self._look_by_pillow(max_pixels)
     image = self._decoded()
     if image.width*image.height > max_pixels: raise _too_large(self.path, max_pixels)
     said = {name: image.get(name) for name in _BLOCKS & set(image.get_fields())}
@@ -718,7 +789,11 @@ def _say(self:PhotoFile):
     if "gain map" in self.data.parts: self.notes.append(f"{name}: the gain map for bright screens is left out.")
     elif "motion" in self.data.parts: self.notes.append(f"{name}: the short film in it is left out.")
     elif "depth" in self.data.parts: self.notes.append(f"{name}: the depth map in it is left out.")
-    elif self.n_pictures > 1: self.notes.append(f"{name} holds {self.n_pictures} pictures; only the first is used.")
+    elif self.n_pictures > 1:
+        which = f"number {self._page + 1}" if self._page else "the first"
+        self.notes.append(f"{name} holds {self.n_pictures} pictures; only {which} is used.")
+    if tag_numbers(self._tags, 338, self._order)[:1] == (0,):
+        self.notes.append(f"{name}: a channel that is no colour is left out.")
     if self.colours == "CMYK": self.notes.append(f"{name} is in CMYK and comes out in sRGB.")
     if self.colours in ("linear", "one way"):
         self.notes.append(f"{name} has colours ({profile_name(self.data.icc or self._said)}) that come out as sRGB.")
@@ -764,6 +839,7 @@ def upright_rows(pixels:np.ndarray, # as the file holds them, (h,w,c)
             rows[start - top:end - top] = block[::down, ::across].swapaxes(0, 1)
     return rows.view(pixels.dtype).reshape(*rows.shape[:2], -1)
 
+# %% ../nbs/01_photos.ipynb #b69e6631
 def open_file(path:str|os.PathLike,      # a photo file
               max_pixels:int=MAX_PIXELS, # refuse more than this
              ) -> PhotoFile:

@@ -7,6 +7,7 @@ import io, os, re, struct, warnings
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image, ImageCms
 
 from pienet_nb.core import PieNetError
@@ -204,6 +205,39 @@ def test_a_camera_that_says_adobe_rgb(enhancer, tmp_path):
     assert open_file(tmp_path/"b.jpg").data.icc == named_profile("Adobe RGB (1998)")   # and now the file says so itself
     enhancer.enhance_file(tmp_path/"a.jpg", tmp_path/"c.jpg", "vivid", 0.5, srgb=True)
     assert not open_file(tmp_path/"c.jpg").data.adobe_rgb and open_file(tmp_path/"c.jpg").colours == "srgb"
+
+def patched(path, old, new, tag=262):
+    "A TIFF in which a short number of its last directory with that tag is another one."
+    data, entry = path.read_bytes(), struct.Struct("<HHII")
+    at = data.rindex(struct.pack("<HHI", tag, 3 if tag == 262 else 4, 1))
+    assert entry.unpack_from(data, at)[3] == old
+    path.write_bytes(data[:at] + entry.pack(*entry.unpack_from(data, at)[:3], new) + data[at + entry.size:])
+
+def test_tiff_with_a_preview_first(enhancer, tmp_path):
+    photo = Image.fromarray((WIDE//257).astype(np.uint8))
+    photo.resize((6, 4)).save(tmp_path/"a.tif", save_all=True, append_images=[photo], tiffinfo={254: 1})
+    patched(tmp_path/"a.tif", 1, 0, 254)                                   # only the first is one
+    said = enhancer.enhance_file(tmp_path/"a.tif", tmp_path/"b.png", "vivid", 0.)
+    assert said == ["a.tif holds 2 pictures; only number 2 is used."]
+    assert np.array_equal(seen(tmp_path/"b.png"), np.asarray(photo))
+
+def test_tiff_with_a_channel_that_nobody_names(enhancer, tmp_path):
+    photo = np.dstack([(WIDE//257).astype(np.uint8), np.full((40, 60), 7, np.uint8)])
+    Image.fromarray(photo).convert("RGBX").save(tmp_path/"a.tif")
+    assert enhancer.enhance_file(tmp_path/"a.tif", tmp_path/"b.png", "vivid", 0.) \
+        == ["a.tif: a channel that is no colour is left out."]
+    assert np.array_equal(seen(tmp_path/"b.png"), photo[..., :3])
+
+def test_tiff_in_cielab(tmp_path):
+    photo = np.asarray(Image.fromarray((WIDE//257).astype(np.uint8)).resize((20, 30)), float)
+    lab = ImageCms.createProfile("LAB")                                    # with the white of print
+    to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
+    ImageCms.applyTransform(Image.fromarray(photo.astype(np.uint8)), to_lab).save(tmp_path/"d50.tif")
+    image = pyvips.Image.new_from_array(photo.astype(np.uint8), interpretation="srgb")
+    for kind in "lab", "labs": image.colourspace(kind).tiffsave(str(tmp_path/f"{kind}.tif"))  # with that of sRGB
+    for name in "d50", "lab", "labs": assert np.abs(seen(tmp_path/f"{name}.tif") - photo).mean() < 1.5, name
+    patched(tmp_path/"d50.tif", 8, 9)
+    with pytest.raises(PieNetError, match="a TIFF in ICCLAB, which is not supported"): open_file(tmp_path/"d50.tif")
 
 def test_a_name_that_lies(enhancer, tmp_path):
     Image.fromarray((WIDE//257).astype(np.uint8)).save(tmp_path/"photo.jpg", "PNG")
