@@ -127,6 +127,8 @@ def api_page(path):
     module = exported_module(path)
     source = (ROOT/"pienet_nb"/f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
     found, lines = sections(path), source.splitlines()
+    stale = [name for name, _ in definitions(source) if name not in found]
+    if stale: raise SystemExit(f"{path.name} does not define {stale[0]}, but its module does: run nbdev_export")
     entries = [entry(name, node, lines, f"[{found[name]}](../nbs/{path.stem}.md#{anchor(found[name])})")
                for name, node in definitions(source)]
     doc = ast.get_docstring(ast.parse(source))

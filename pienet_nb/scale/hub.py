@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_BYTES', 'fetch_model', 'load_from_hub', 'push_to_hub']
 
-# %% ../../nbs/44_hub.ipynb #92dbd50b
+# %% ../../nbs/44_hub.ipynb #f576e8fb
 import contextlib, tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tqdm import tqdm
+
 from ..core import PieNetError
 from ..enhancer import MODEL_FILES, PieModel
 
-# %% ../../nbs/44_hub.ipynb #d47d52b2
+# %% ../../nbs/44_hub.ipynb #ed3b3203
 def _hub(why:str): # what the user did, the beginning of the sentence
     "huggingface_hub, which only those who share models need."
     try: import huggingface_hub.constants, huggingface_hub.errors
@@ -48,8 +50,12 @@ def _in_a_sentence(hub, refused:str, # what to say when the Hub refuses
         if _is_refused(error): raise PieNetError(refused) from None
         raise PieNetError(unreachable.format(why=_why(hub, error))) from None
 
-# %% ../../nbs/44_hub.ipynb #145620bc
+# %% ../../nbs/44_hub.ipynb #6ce8c866
 MAX_BYTES = 256_000_000 # of the four files together
+
+class _Silent(tqdm):
+    "A progress bar that is not drawn."
+    def __init__(self, *args, **kwargs): super().__init__(*args, **kwargs | {"disable": True})
 
 def _check_files(name:str, sizes:dict): # file → bytes
     "`PieNetError` unless these are the files of a model."
@@ -74,14 +80,17 @@ def fetch_model(name:str, # "org/name", or "org/name@version": a branch, a tag o
     refused = (f"{nowhere} on {host} no such model that you may use; check the name, and log in "
                "(`hf auth login`) if it is a private one.")
     fetch = partial(hub.snapshot_download, repo, allow_patterns=[*MODEL_FILES], library_name="pienet_nb")
+    quietly = partial(fetch, tqdm_class=_Silent)
     with _in_a_sentence(hub, refused, f"{nowhere} a model of that name cannot be fetched from {host}{{why}}; "
                                       "connect and try again, or name a folder with a model."):
-        try: files = fetch(revision=version or None, dry_run=True)
-        except hub.errors.DryRunError as error: return _kept(partial(fetch, revision=version or None), error.__cause__)
+        try: files = quietly(revision=version or None, dry_run=True)
+        except hub.errors.DryRunError as error:
+            return _kept(partial(quietly, revision=version or None), error.__cause__)
         _check_files(name, {file.filename: file.file_size for file in files})
-        return Path(fetch(revision=files[0].commit_hash))
+        is_new = any(file.will_download for file in files)
+        return Path((fetch if is_new else quietly)(revision=files[0].commit_hash))
 
-# %% ../../nbs/44_hub.ipynb #bf2fade4
+# %% ../../nbs/44_hub.ipynb #013c4c28
 def load_from_hub(name:str,    # "org/name" or "org/name@version"
                  ) -> PieModel:
     "The model of that name on the Hugging Face Hub; what `PieModel.load` and `Enhancer.from_pretrained` call."
@@ -92,7 +101,7 @@ def load_from_hub(name:str,    # "org/name" or "org/name@version"
     raise PieNetError(f"The model {name} is damaged: its weights are not those that its config.json names; "
                       "ask whoever shared it.")
 
-# %% ../../nbs/44_hub.ipynb #ccb98fbd
+# %% ../../nbs/44_hub.ipynb #f5a89079
 _CARD = """---
 library_name: pienet_nb
 pipeline_tag: image-to-image
@@ -119,7 +128,7 @@ def _without_photo_names(model:PieModel) -> PieModel:
     training = {key: value for key, value in model.config.get("training", {}).items() if key not in left_out}
     return replace(model, config=model.config | {"training": training})
 
-# %% ../../nbs/44_hub.ipynb #7b40855e
+# %% ../../nbs/44_hub.ipynb #bee9bc06
 def push_to_hub(model:PieModel|str|Path, # a model, or a folder with one
                 name:str,                # "org/name"; made if missing
                 private:bool=True,       # a new repository is its owner's alone; an old one stays as it is
