@@ -63,6 +63,7 @@ assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size =
     "research.real_people": "assert last_check('a0001') in ('dev', 'last')",
     "research.style_space": "assert domain_measure(torch.eye(512)[:4].reshape(2, 2, 512))['chance'] == 0.5",
     "research.benchmarks": "assert 'quick' in BENCHMARKS and 'unseen' in BENCHMARKS",
+    "scale.processes": "assert share_of(torch.arange(4), 1, 2).tolist() == [2, 3]",
     "scale.hub": """import os
 from pienet_nb.core import PieNetError
 os.environ["HF_HUB_OFFLINE"] = "1"
