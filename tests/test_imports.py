@@ -10,7 +10,7 @@ PACKAGE = ROOT/"pienet_nb"
 PATHS = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.stem[0] != "_"]
 MODULES = sorted(".".join(path.with_suffix("").parts) for path in PATHS)
 INFERENCE = ["core", "photos", "looks", "presets", "embed", "enhancer", "preference", "fullres", "metadata", "writing",
-             "colour", "enhance", "folder", "commands", "pairs", "explain", "picker_state", "picker"]
+             "colour", "enhance", "folder", "commands", "pairs", "explain", "picker_state", "picker", "scale.runtime"]
 TRAINING_ONLY = ["fastai", "matplotlib", "sklearn", "skimage", "torchvision"]
 
 # Something small that each module can do; a name that its exported cells forgot fails here and not for a user.
@@ -63,6 +63,9 @@ assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size =
     "research.real_people": "assert last_check('a0001') in ('dev', 'last')",
     "research.style_space": "assert domain_measure(torch.eye(512)[:4].reshape(2, 2, 512))['chance'] == 0.5",
     "research.benchmarks": "assert 'quick' in BENCHMARKS and 'unseen' in BENCHMARKS",
+    "scale.onnx": "assert list(PARTS) == ['embed', 'enhancer'] and 'int8' in PRECISIONS",
+    "scale.runtime": """import numpy as np
+assert OnnxModel.load().embed(np.zeros((2, 3, 64, 64), np.float32)).shape == (2, 512)""",
     "scale.processes": "assert share_of(torch.arange(4), 1, 2).tolist() == [2, 3]",
     "scale.hub": """import os
 from pienet_nb.core import PieNetError

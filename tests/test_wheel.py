@@ -49,7 +49,8 @@ def test_wheel_holds_the_package_and_the_model_alone(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pienet_nb"}
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT/"pienet_nb").rglob("*.py")} <= set(names)
     model = {Path(name).name for name in names if name.startswith("pienet_nb/model/")}
-    assert model == {"config.json", "embed.safetensors", "enhancer.safetensors", "styles.safetensors", "MODEL_CARD.md"}
+    assert model == {"config.json", "embed.safetensors", "enhancer.safetensors", "styles.safetensors", "MODEL_CARD.md",
+                     "embed.onnx", "enhancer.onnx"}
     splits = {Path(name).name for name in names if name.startswith("pienet_nb/fivek_splits/")}
     assert splits == {"test_1000.txt", "test_250.txt"}
     assert wheel.stat().st_size < 33_000_000
