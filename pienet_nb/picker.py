@@ -424,6 +424,7 @@ def serve_page(notebook:Path, port:int, browser:bool):
                                      "extension_allowlist": ["anywidget", "@jupyter-widgets/jupyterlab-manager",
                                                              "@voila-dashboards/widgets-manager8"]})
     config.Voila.update({"token": secrets.token_urlsafe(24), "ip": "127.0.0.1", "port": port, "log_level": 40})
+    os.environ["TMPDIR"] = str(Path(notebook).parent) # of the kernels, which have no time to clear up
     _Page.launch_instance([str(notebook)], config=config)
 
 # %% ../nbs/29_picker.ipynb #29164409

@@ -63,8 +63,9 @@ def voila(photos, tmp_path_factory):
     place = tmp_path_factory.mktemp("voila"); log = place/"log"
     (place/"start.py").write_text("from pienet_nb.picker import pienet_picker\npienet_picker()\n")
     command = [sys.executable, place/"start.py", photos, "--port", free_port(), "--no_browser"]
-    with running(command, log, cwd=place):
+    with running(command, log, cwd=place, env=os.environ | {"TMPDIR": str(place)}):
         yield wait_for(lambda: re.search(r"http://localhost\S+token=\S+", log.read_text(errors="replace")))[0]
+    assert not list(place.glob("pienet_*")) # neither the page nor what was uploaded
 
 @pytest.fixture(scope="module")
 def browser():
