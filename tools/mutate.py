@@ -14,7 +14,7 @@ from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"): os.environ[name] = "1"
 ROOT = Path(__file__).resolve().parent.parent
-WAITS = 5 # how much longer than its CPU time a mutant may take, on a machine that does other work too
+WAITS = 60 # seconds; a mutant that does next to nothing for so long waits for what never comes
 SKIPPED = re.compile(r"^#\|\s*(slow|cuda|data|eval:\s*false)", re.MULTILINE)
 TURNED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.GtE, ast.GtE: ast.Lt,
           ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And,
@@ -102,7 +102,7 @@ class Notebook:
         with tempfile.TemporaryDirectory() as own:
             child = os.fork()
             if child == 0: self.run_and_exit((mutant, *after), own, limit)
-            return ended_well(child, WAITS*limit)
+            return ended_well(child)
 
     def run_and_exit(self, cells, own, limit):
         "In a fork: run cells, with a folder of its own for temporary files; those of the notebook stay as they are."
@@ -117,15 +117,28 @@ class Notebook:
         except BaseException: os._exit(1)
         os._exit(0)
 
-def ended_well(child, limit):
-    "Whether a process ends with exit code 0 within `limit` seconds; after that it is killed, with all it started."
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
+def ended_well(child):
+    "Whether a process ends with exit code 0; one that only waits is killed, with all it started."
+    seen, before = time.monotonic(), 0
+    while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done: return status == 0
+        if time.monotonic() > seen + WAITS: # a share of the machine, however small, is more than this
+            now = cpu_seconds(child)
+            if now - before < 0.005*WAITS: break
+            seen, before = time.monotonic(), now
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL); os.waitpid(child, 0)
     return False
+
+def cpu_seconds(session):
+    "What the processes of a session have used (Linux)."
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try: fields = path.read_text().rpartition(")")[2].split()
+        except OSError: continue # it has just ended
+        if int(fields[3]) == session: ticks += sum(map(int, fields[11:15])) # its own, and of what it waited for
+    return ticks/os.sysconf("SC_CLK_TCK")
 
 def seconds_by_cell(path):
     "The CPU time of each cell, from a whole run in a fork."
