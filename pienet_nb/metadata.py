@@ -13,8 +13,8 @@ import numpy as np
 
 from .core import PieNetError
 from .photos import (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY, TAG_SIZES, Metadata, PhotoFile,
-                              byte_order, first_directory, judge_profile, kind_of, open_file, read_directory,
-                              read_metadata, tag_numbers, write_directories)
+                              byte_order, first_directory, iptc_block, judge_profile, kind_of, open_file,
+                              read_directory, read_metadata, tag_numbers, write_directories)
 
 # %% auto #0
 __all__ = ['true_exif', 'resource_blocks', 'true_irb', 'iptc_records', 'true_xmp', 'joined_xmp', 'captions_as_xmp', 'source_mark',
@@ -124,7 +124,8 @@ def true_exif(exif:bytes,           # from the byte order on; may be empty
     return b""
 
 # %% ../nbs/18_metadata.ipynb #004904c0
-_IPTC, _STALE = 0x0404, {0x0409, 0x040C, 0x040F, 0x0422, 0x0423, 0x0424} # previews, profile, EXIF, XMP
+_IPTC, _DIGEST, _PLACES = 0x0404, 0x0425, {26, 27, 90, 92, 95, 100, 101} # of IPTC; codes and names of places
+_STALE = {0x0409, 0x040C, 0x040F, 0x0422, 0x0423, 0x0424} # previews, profile, EXIF, XMP
 
 def resource_blocks(irb:bytes) -> list[tuple[int, bytes, bytes]]: # (number, whole block, content)
     "The blocks of a Photoshop resource; ends where it is damaged."
@@ -140,22 +141,38 @@ def resource_blocks(irb:bytes) -> list[tuple[int, bytes, bytes]]: # (number, who
         at = end
     return found
 
-def true_irb(irb:bytes) -> bytes:
+def _records(iptc:bytes): # yields where each begins and ends, and (record, number)
+    at = 0
+    while iptc[at:at + 1] == b"\x1c" and at + 5 <= len(iptc):
+        record, number, size = struct.unpack_from(">BBH", iptc, at + 1)
+        end = len(iptc) if size & 0x8000 else at + 5 + size
+        yield at, end, (record, number)
+        at = end
+
+# %% ../nbs/18_metadata.ipynb #beff8308
+def true_irb(irb:bytes,            # Photoshop's resource blocks; may be empty
+             strip_gps:bool=False, # without the place
+            ) -> bytes:
     "The resource blocks that are still true."
-    return b"".join(block.ljust(len(block) + len(block) % 2, b"\0") for number, block, _ in resource_blocks(irb)
-                    if number not in _STALE)
+    kept = []
+    for number, block, content in resource_blocks(irb):
+        if number in _STALE or strip_gps and number == _DIGEST: continue
+        if strip_gps and number == _IPTC: block = iptc_block(_without_places(content))
+        kept.append(block.ljust(len(block) + len(block) % 2, b"\0"))
+    return b"".join(kept)
+
+def _without_places(iptc:bytes) -> bytes:
+    return b"".join(iptc[at:end] for at, end, (part, n) in _records(iptc) if part != 2 or n not in _PLACES)
 
 def iptc_records(irb:bytes) -> dict[int, list[str]]: # number of the record (of application record 2) → its texts
     "The captions among resource blocks."
-    iptc, found, at = next((content for number, _, content in resource_blocks(irb) if number == _IPTC), b""), {}, 0
-    while iptc[at:at + 1] == b"\x1c" and at + 5 <= len(iptc):
-        record, number, size = struct.unpack_from(">BBH", iptc, at + 1)
-        if size & 0x8000: break
-        text = iptc[at + 5:at + 5 + size]
+    iptc, found = next((content for number, _, content in resource_blocks(irb) if number == _IPTC), b""), {}
+    for at, end, (record, number) in _records(iptc):
+        if iptc[at + 3] & 0x80: break # longer than a caption
+        text = iptc[at + 5:end]
         try: text = text.decode("utf-8")
         except UnicodeDecodeError: text = text.decode("latin-1")
         if record == 2: found.setdefault(number, []).append(text)
-        at += 5 + size
     return found
 
 # %% ../nbs/18_metadata.ipynb #8a01ac64
@@ -199,7 +216,8 @@ def _with_numbers(text:str, new:dict) -> str: # name → number
 _FALSE = (r"hdrgm:[\w.-]+|Container:Directory|GContainer:Directory|GCamera:(?:MotionPhoto|MicroVideo)\w*|"
           r"GImage:\w+|GDepth:\w+|Device:Container|HDRGainMap:\w+|apdi:AuxiliaryImageType|"
           r"xmp:Thumbnails|xap:Thumbnails|xmpGImg:\w+|exif:NativeDigest|tiff:NativeDigest|pienet:\w+")
-_PLACE = r"exif:GPS\w*|exifEX:GPS\w*|LocationShown|Iptc4xmpExt:Location(?:Shown|Created)|geo:\w+"
+_PLACE = (r"exif:GPS\w*|exifEX:GPS\w*|LocationShown|Iptc4xmpExt:Location(?:Shown|Created)|geo:\w+|"
+          r"photoshop:(?:City|State|Country)|Iptc4xmpCore:(?:Location|CountryCode)")
 
 def true_xmp(text:str,             # a sound packet; empty if there is none
              size:tuple,           # width and height of the picture it will belong to
@@ -335,4 +353,4 @@ def carried(photo:PhotoFile,      # the photo that was enhanced
     text = true_xmp(joined_xmp(photo.data), size, srgb, strip_gps)
     return replace(photo.data, exif=true_exif(photo.data.exif, size, srgb, strip_gps), icc=icc or b"", extended=[],
                    xmp=(with_note(text, note) if note else text).encode("utf-8", "replace"),
-                   irb=true_irb(photo.data.irb), parts=set(), n_pictures=1)
+                   irb=true_irb(photo.data.irb, strip_gps), parts=set(), n_pictures=1)
