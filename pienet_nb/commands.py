@@ -128,7 +128,7 @@ def _folder_options(recursive:bool=False,     # look into subfolders too; below 
                     consistent:bool=False,    # one edit for photos that are alike, such as those of a series
                     skip_existing:bool=False, # go on with a run that was stopped: leave out what is done
                     dry_run:bool=False,       # only say what would be done
-                    report:str=None,          # a .json file that will say what was done, skipped and failed
+                    report:str=None,          # a .json file (of an engine .parquet): what was done, skipped and failed
                     quiet:bool=False,         # print nothing but errors
                     engine:str=None,          # ray: on many machines, or from and to a bucket (42_many_photos)
                     address:str=None,         # of a Ray cluster (RAY_ADDRESS if not given, else this machine)
@@ -247,11 +247,11 @@ def _reported(batch, style, options):
 # %% ../nbs/25_commands.ipynb #97ab093f
 ENGINES = {"ray": "pienet_nb.scale.many_photos:run_photos"} # what gives photos to workers; imported when asked for
 
-def _on_engine(photos, taste:tuple, model:str|None, options):
+def _on_engine(photos, taste:tuple, model:tuple, options): # the folder of the model, and its runtime
     "The same, on an engine."
     if options.engine not in ENGINES:
         raise PieNetError(f"There is no engine {options.engine}; give --engine {' or '.join(ENGINES)}.")
-    run, enhancer, errors = resolve_name(ENGINES[options.engine]), _load(model, strength=options.strength), []
+    run, enhancer, errors = resolve_name(ENGINES[options.engine]), _load(*model, options.strength), []
     _finish(run(photos, enhancer, _taste(enhancer, *taste, errors), options), errors, options.quiet)
 
 # %% ../nbs/25_commands.ipynb #c6c5b97c
@@ -271,7 +271,7 @@ def pienet_enhance(photos:Param("photo files, folders of photos, or patterns", s
     "Enhance photos to a taste: photo.jpg becomes photo_<style>.jpg."
     options = _checked(kwargs, strength=strength, out=out, overwrite=overwrite)
     _one_taste(photos, style, preferred, style_file, preset)
-    if options.engine: return _on_engine(photos, (style, preferred, style_file, preset), model, options)
+    if options.engine: return _on_engine(photos, (style, preferred, style_file, preset), (model, runtime), options)
     batch, errors, enhancer = find_photos(photos, options.recursive), [], _load(model, runtime, strength)
     taste = _taste(enhancer, style, preferred, style_file, preset, errors)
     targets = _plan(batch, taste, options)
