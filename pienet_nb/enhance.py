@@ -154,8 +154,9 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
 @patch
 def _answer(self:Enhancer, photo, seen, style:Style, size:int, strength:float):
     "LUT and residual from what the network is shown."
-    with _one_thread() if self.framework == "pt" else contextlib.nullcontext():
-        return self.model_for(photo).lut(seen, style.vector, size, strength)
+    model = self.model_for(photo)
+    if self.framework == "np": return model.lut(seen, style.vector, size, strength)
+    with _one_thread(): return model.lut(seen, torch.as_tensor(style.vector), size, strength)
 
 @contextlib.contextmanager
 def _one_thread():
