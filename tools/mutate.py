@@ -185,9 +185,9 @@ def commit():
 def keep(out, path, found, options, made_at):
     "Put the result of one notebook into the results file."
     kept = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"notebooks": {}}
-    command = f"python tools/mutate.py nbs/[0-9]*.ipynb --per_cell {options.per_cell} --seed {options.seed}"
-    kept |= {"command": command, "per_cell": options.per_cell, "seed": options.seed}
-    kept["notebooks"] = dict(sorted((kept["notebooks"] | {path.stem: found | {"commit": made_at}}).items()))
+    kept["command"] = "python tools/mutate.py nbs/NOTEBOOK.ipynb --per_cell PER_CELL --seed SEED --out FILE"
+    found |= {"per_cell": options.per_cell, "seed": options.seed, "commit": made_at}
+    kept["notebooks"] = dict(sorted((kept["notebooks"] | {path.stem: found}).items()))
     out.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 def in_its_own_process(path, options):
