@@ -119,7 +119,8 @@ def bench_giving_out(n, n_workers):
 def about():
     "Where and of which code the numbers are."
     run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return {"command": "python tests/bench_many_photos.py --write", "commit": run.stdout.strip(), "cores": os.cpu_count()}
+    command = "python tests/bench_many_photos.py --write"
+    return {"command": command, "commit": run.stdout.strip(), "cores": os.cpu_count()}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)

@@ -86,17 +86,19 @@ def session(photos, model, tmp_path_factory): # noqa: F811
         patch.setattr(many_photos, "PhotoWorker", many_photos.PhotoWorker.__base__)
         first = files(out)
         (out/"05_vivid.jpg").unlink()
-        code, said = attempt(f"file://{photos}", f"file://{out}", model, "--skip_existing", "--report", here/"report.parquet")
+        more = "--skip_existing", "--report", here/"report.parquet"
+        code, said = attempt(f"file://{photos}", f"file://{out}", model, *more)
         during = left()
     patch.undo()
-    return SimpleNamespace(here=here, batch=batch, begun=Counter(log.read_text().split()), first=first, second=files(out),
-                           code=code, said=said, during=during, after=left())
+    return SimpleNamespace(here=here, batch=batch, begun=Counter(log.read_text().split()), first=first,
+                           second=files(out), code=code, said=said, during=during, after=left())
 
 @pytest.fixture(scope="module")
 def expected(photos, model, tmp_path_factory): # noqa: F811
     "The results of the run on one process."
     out = tmp_path_factory.mktemp("expected")
-    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    text = io.StringIO()
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         pienet_enhance([str(photos)], style="vivid", recursive=True, model=str(model), out=str(out), jobs=1)
     return files(out)
 
@@ -115,7 +117,8 @@ def test_the_command_goes_on_with_the_run(session, expected):
     assert (session.code, session.second) == (1, expected), session.said
     *progress, where, count, what, why = session.said.splitlines()
     assert where.endswith("report.parquet") and count.startswith("1 done, 11 skipped (done before: 11), 1 failed")
-    assert what == "1 could not be done:" and "broken.jpg is not a photo" in why and all(" of 2" in line for line in progress)
+    assert what == "1 could not be done:" and "broken.jpg is not a photo" in why
+    assert all(" of 2" in line for line in progress)
 
 @pytest.mark.slow
 def test_the_report_has_a_row_for_each_photo(session):
