@@ -32,17 +32,23 @@ class Page(HTMLParser):
         if not self.inside: self.words.append(text)
 
 @pytest.fixture(scope="module")
-def site(root, tmp_path_factory):
-    "The folder of the built site; a link that leads nowhere fails the build already."
+def build(root, tmp_path_factory):
+    "The folder of the built site, and what mkdocs said."
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "https_proxy": "http://127.0.0.1:9"} # no network
-    run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return folder
+    return folder, subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+@pytest.fixture(scope="module")
+def site(build):
+    assert (build[0]/"index.html").exists(), build[1].stderr
+    return build[0]
 
 @pytest.fixture(scope="module")
 def pages(site): return {path: Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
+
+def test_mkdocs_warns_of_nothing(build):
+    assert build[1].returncode == 0, build[1].stdout + build[1].stderr
 
 def is_elsewhere(link): return bool(urlsplit(link).scheme or urlsplit(link).netloc) and not link.startswith("data:")
 
