@@ -66,6 +66,7 @@ assert Enhancer(model).enhance(Image.new("RGB", (70, 50), "teal"), "one").size =
     "scale.onnx": "assert list(PARTS) == ['embed', 'enhancer'] and 'int8' in PRECISIONS",
     "scale.runtime": """import numpy as np
 assert OnnxModel.load().embed(np.zeros((2, 3, 64, 64), np.float32)).shape == (2, 512)""",
+    "scale.many_photos": "assert piece_size(10_000) == 10 and Ledger().begin('a.jpg') == (1, None)",
     "scale.processes": "assert share_of(torch.arange(4), 1, 2).tolist() == [2, 3]",
     "scale.hub": """import os
 from pienet_nb.core import PieNetError

@@ -7,7 +7,7 @@ __all__ = ['OBJECT_STORES', 'FILE_OPTIONS', 'N_TRIES', 'N_PIECES', 'N_IN_PIECE',
            'is_local', 'address_of', 'list_photos', 'send', 'Manifest', 'write_table', 'make_plan', 'PhotoWorker',
            'Ledger', 'LedgerWorker', 'failure', 'hushed', 'piece_size', 'on_ray', 'manifest_of', 'run_photos']
 
-# %% ../../nbs/42_many_photos.ipynb #677449ac
+# %% ../../nbs/42_many_photos.ipynb #3e9714c5
 import contextlib, functools, hashlib, io, json, logging, os, secrets, shutil, sys, tempfile, time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ from ..metadata import make_note, read_note
 from ..folder import (Batch, Progress, check_targets, find_photos, find_targets, in_file_name,
                               leave_out_results, say, work_on)
 
-# %% ../../nbs/42_many_photos.ipynb #a9094eff
+# %% ../../nbs/42_many_photos.ipynb #bc4e3704
 def check_packages():
     "`PieNetError` if the packages of the extra are missing."
     try: import fsspec, pyarrow.parquet, ray.data # noqa: F401
@@ -61,7 +61,7 @@ def _reached(place):
         raise PieNetError(f"{address_of(place)} cannot be used ({type(error).__name__}: {text}); "
                           "check the address and what you may do there.") from None
 
-# %% ../../nbs/42_many_photos.ipynb #f172870a
+# %% ../../nbs/42_many_photos.ipynb #47fd9550
 _HERE = PurePosixPath(".") # the place itself: every photo lies below it
 
 def _why_left_out(name:PurePosixPath, finished:set) -> str|None: # names without suffix of the finished photos
@@ -96,7 +96,7 @@ def list_photos(place, recursive:bool=False, # go into subfolders
     skipped, failed = ({below(path): why for path, why in part.items()} for part in (found.skipped, found.failed))
     return Batch({below(photo): _HERE for photo in found.photos}, {}, skipped, failed)
 
-# %% ../../nbs/42_many_photos.ipynb #f70f03c3
+# %% ../../nbs/42_many_photos.ipynb #5a9701cb
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "r2"} # complete, or not there
 
 def send(file:str|os.PathLike, # on this machine
@@ -116,7 +116,7 @@ def send(file:str|os.PathLike, # on this machine
         with contextlib.suppress(Exception): place.rm_file(beside)
         raise
 
-# %% ../../nbs/42_many_photos.ipynb #a5ec0740
+# %% ../../nbs/42_many_photos.ipynb #33163bf7
 class Manifest:
     "What became of the photos of a run, kept below its results."
     def __init__(self, place,            # where the results go
@@ -157,7 +157,7 @@ def write_table(rows, place, name:str): # a list of dictionaries, or a pyarrow t
         pq.write_table(table.replace_schema_metadata({"pienet_report": "1"}), f"{folder}/table")
         send(f"{folder}/table", place, name)
 
-# %% ../../nbs/42_many_photos.ipynb #87330a90
+# %% ../../nbs/42_many_photos.ipynb #16423d4c
 def _known(manifest:Manifest) -> dict[str, tuple[str, int]]: # photo → its result and the size of that
     "What earlier runs did."
     table = manifest.latest(("done", "before")) # a photo that failed later has its result still
@@ -182,7 +182,7 @@ def make_plan(photos:Batch,        # of names; those that need not be done becom
                            "changed": name in known and target in sizes})
     return rows
 
-# %% ../../nbs/42_many_photos.ipynb #656d22df
+# %% ../../nbs/42_many_photos.ipynb #6000facc
 FILE_OPTIONS = "quality", "bits", "srgb", "strip_gps", "keep_date" # of `Enhancer.enhance_file`
 
 class PhotoWorker:
@@ -218,7 +218,7 @@ class PhotoWorker:
             if not is_local(place): text = text.replace(str(path), address_of(place, row[kind]))
         return text
 
-# %% ../../nbs/42_many_photos.ipynb #84631379
+# %% ../../nbs/42_many_photos.ipynb #2c04e559
 def _what_became(row:dict, batch:Batch) -> tuple[str, str]: # the outcome, and why
     if batch.done: return "done", ""
     why = next(iter({**batch.skipped, **batch.failed}.values()))
@@ -258,7 +258,7 @@ def _enhance(self:PhotoWorker, row:dict, photo:Path, target:Path) -> list[str]:
     if not is_local(self.out): send(target, self.out, row["target"])
     return remarks
 
-# %% ../../nbs/42_many_photos.ipynb #0b312474
+# %% ../../nbs/42_many_photos.ipynb #35989026
 N_TRIES = 3 # of a photo that brings down its workers
 
 class Ledger:
@@ -295,7 +295,7 @@ def failure(row:dict, why:str) -> dict: # a row of the manifest
     return {"photo": row["photo"], "target": row["target"], "outcome": "failed", "why": why, "remarks": "",
             "seconds": 0., "photo_bytes": 0, "result_bytes": 0}
 
-# %% ../../nbs/42_many_photos.ipynb #c77b1535
+# %% ../../nbs/42_many_photos.ipynb #401a294c
 def _descriptor(stream) -> int|None:
     try: return stream.fileno()
     except (AttributeError, OSError, ValueError): return None # no file
@@ -325,7 +325,7 @@ def _environment(**values):
             if value is None: os.environ.pop(name, None)
             else: os.environ[name] = value
 
-# %% ../../nbs/42_many_photos.ipynb #8642ecf8
+# %% ../../nbs/42_many_photos.ipynb #788cf048
 N_PIECES, N_IN_PIECE, N_IN_BLOCK = 1000, 16, 10_000 # pieces at least; photos in one at most; names in a block
 
 def piece_size(n:int,    # photos in the run
@@ -359,7 +359,7 @@ def _give_out(n_workers:int|None,   # at most; None: as many as the cluster has 
     except ray.exceptions.RayError as error:
         raise PieNetError(f"Ray stopped ({_in_short(error)}); go on with --skip_existing.") from None
 
-# %% ../../nbs/42_many_photos.ipynb #74ad8eda
+# %% ../../nbs/42_many_photos.ipynb #8a126c06
 def _in_short(error) -> str:
     "What was at the bottom of an error."
     while getattr(error, "cause", None) or error.__cause__: error = getattr(error, "cause", None) or error.__cause__
@@ -379,7 +379,7 @@ def _connect(address:str|None, n_workers:int, folder:str):
             raise PieNetError(f"Ray cannot be reached at {address or 'this machine'} ({_in_short(error)}); "
                               "check the address.") from None
 
-# %% ../../nbs/42_many_photos.ipynb #fd599a2c
+# %% ../../nbs/42_many_photos.ipynb #5e047dba
 @contextlib.contextmanager
 def on_ray(address:str|None=None,   # of a cluster; None: RAY_ADDRESS, or this machine
            n_workers:int|None=None, # on this machine (all cores)
@@ -410,7 +410,7 @@ def _remove(folder:str, seconds:float=10.):
         shutil.rmtree(folder, ignore_errors=True)
         if os.path.exists(folder): time.sleep(0.1)
 
-# %% ../../nbs/42_many_photos.ipynb #4ca86468
+# %% ../../nbs/42_many_photos.ipynb #77c30b92
 _REFUSED = {"jobs": "an engine decides how many photos are worked on at a time",
             "consistent": "which photos are alike is known only where all of them are looked at"}
 
@@ -438,7 +438,7 @@ def manifest_of(source, out,   # places
     name = f"{in_file_name(note['style'])}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     return Manifest(out, f".pienet_run/{name}")
 
-# %% ../../nbs/42_many_photos.ipynb #b9df3475
+# %% ../../nbs/42_many_photos.ipynb #de15dee8
 def _report_of(options, manifest:Manifest) -> tuple: # its place, and its name there
     "Where the report goes; `PieNetError` if something else lies there."
     if not options.report: return manifest.place, f"{manifest.folder}/report.parquet"
@@ -465,7 +465,7 @@ def _planned(source, out, manifest:Manifest, style_name:str, options) -> tuple[B
                           "add --skip_existing to go on with it, or --overwrite to do all photos again.")
     return photos, make_plan(photos, style_name, sizes, known if options.skip_existing else {})
 
-# %% ../../nbs/42_many_photos.ipynb #6934fcb8
+# %% ../../nbs/42_many_photos.ipynb #b5459472
 def _follow(outcomes:Iterable, photos:Batch, manifest:Manifest, progress):
     "Write down what becomes of the photos, however it ends."
     try:
@@ -477,6 +477,7 @@ def _follow(outcomes:Iterable, photos:Batch, manifest:Manifest, progress):
     finally: manifest.flush()
     for photo in photos.left: photos.failed[photo] = f"Nothing was heard of {photo}; go on with --skip_existing."
 
+# %% ../../nbs/42_many_photos.ipynb #dcd4e9e1
 def _write_left_out(photos:Batch, manifest:Manifest):
     "Write down what is not given to a worker, and why; what was done before is written already."
     for part in "skipped", "failed":
