@@ -71,9 +71,9 @@ def stage_2_step(name):
     assert all(torch.equal(value, before[key]) for key, value in embed.state_dict().items()), "the embedding is frozen"
 
 @pytest.mark.parametrize("step", ["stage_1_step('paper')", "stage_2_step('paper')", "stage_2_step('paper-512')"])
-def test_one_step_at_paper_size(step):
+def test_one_step_at_paper_size(step, training_forks):
     start = "import sys; sys.path.insert(0, 'tests')\nfrom test_training import *\ntorch.manual_seed(0); "
-    _, peak = in_process(start + step)
+    _, peak = in_process(start + step, forks=training_forks)
     assert peak < MEMORY
 
 # --- runs that are stopped and go on: everything is compared bit by bit
