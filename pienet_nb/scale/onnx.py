@@ -146,6 +146,7 @@ def _in_bytes(graph):
     made.graph.ClearField("value_info") # sizes that were guessed, some of them wrong
     return made
 
+# %% ../../nbs/40_onnx.ipynb #74831e7c
 def in_precision(graph,         # from `to_onnx`; stays as it is
                  precision:str, # one of `PRECISIONS`
                 ):              # an `onnx.ModelProto`
@@ -189,7 +190,7 @@ def write_graphs(folder:str|Path, # of a model
 # %% ../../nbs/40_onnx.ipynb #e2cce7c6
 @command
 def pienet_export_onnx(model:str=None,        # folder with a model (the packaged one if not given)
-                       out:str=None,          # folder for a model with weights (else bare graphs, beside those of the model)
+                       out:str=None,          # folder for graphs with weights (else bare graphs beside the model's)
                        precision:str="float32", # of the weights in --out: float32, float16 or int8
                        programs:bool=False,   # write what torch.export makes into --out too, .pt2
                        overwrite:bool=False,  # replace files that exist

@@ -115,7 +115,8 @@ def load(cls:OnnxModel, folder:str|Path|None=None, # None: the model in the pack
     if not (folder/"config.json").exists():
         raise PieNetError(f"There is no model in {folder}; name one that pienet_train or pienet_export_onnx wrote.")
     lost = [name for name in ("embed.onnx", "enhancer.onnx") if not (folder/name).exists()]
-    if lost: raise PieNetError(f"The model in {folder} has no {lost[0]}: pienet_export_onnx --model {folder} writes it.")
+    if lost:
+        raise PieNetError(f"The model in {folder} has no {lost[0]}: pienet_export_onnx --model {folder} writes it.")
     try:
         config = json.loads((folder/"config.json").read_text(encoding="utf-8"))
         vectors = {name: vector.astype(np.float32) for name, vector in load_file(folder/"styles.safetensors").items()}
