@@ -6,7 +6,7 @@
 __all__ = ['share_of', 'shared_entries', 'GlobalBatchNorm', 'GlobalBatch', 'DrawAhead', 'FullPrecision', 'processes',
            'write_shards', 'shard_stream', 'photos_of_shards', 'train_in_processes']
 
-# %% ../../nbs/43_processes.ipynb #c35dab19
+# %% ../../nbs/43_processes.ipynb #0b128e0c
 import contextlib, importlib, json, os, sys, tarfile, tempfile
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from ..learner import Autocast
 from ..training import CONFIGS, CROP_MARGIN, Config, files_by_id
 from ..episodes import EpisodeBatches, pienet_train
 
-# %% ../../nbs/43_processes.ipynb #ff8998f1
+# %% ../../nbs/43_processes.ipynb #8eace0d4
 def share_of(entry:Tensor, # with a row for each picture, pair or look of the batch
              rank:int,     # number of the process, from 0
              n:int,        # of processes
@@ -42,7 +42,7 @@ def shared_entries(dataset:Batches,
     "Which entries of a batch have a row for each thing that is shared: all; of an episode what belongs to a look."
     return [0, n - 1] if isinstance(dataset, EpisodeBatches) else list(range(n))
 
-# %% ../../nbs/43_processes.ipynb #67571bf8
+# %% ../../nbs/43_processes.ipynb #929c54d2
 class _OfAll(torch.autograd.Function):
     "A tensor of every process, one below the other; the gradient of each is the sum of what all processes have for it."
     @staticmethod
@@ -81,7 +81,7 @@ def _recast(model:nn.Module, old:type, new:type):
     for module in model.modules():
         if type(module) is old: module.__class__ = new
 
-# %% ../../nbs/43_processes.ipynb #6c1d7459
+# %% ../../nbs/43_processes.ipynb #2962bebf
 def _needed(name:str): # a module of a package of the extra `distributed`
     try: return importlib.import_module(name)
     except ImportError:
@@ -91,7 +91,7 @@ def _accelerator():
     "accelerate's view of this process; precision is left to our own callback."
     return _needed("accelerate").Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
 
-# %% ../../nbs/43_processes.ipynb #563b0615
+# %% ../../nbs/43_processes.ipynb #8d160bdb
 class GlobalBatch(Callback):
     "This process works on its share of each batch; gradients, statistics and measures are those of the whole batch."
     order, active, is_shared = 100, False, False # after every callback that draws random numbers for the batch
@@ -126,7 +126,7 @@ class GlobalBatch(Callback):
         self.accelerator.free_memory()
         self.accelerator.wait_for_everyone() # until the first process has written the last checkpoint
 
-# %% ../../nbs/43_processes.ipynb #83175d00
+# %% ../../nbs/43_processes.ipynb #50d4ba9c
 class DrawAhead(Callback):
     "Other processes draw the next batches while this one trains."
     order, n_workers = -50, 2
@@ -139,7 +139,7 @@ class FullPrecision(Callback):
     "float32 throughout, without the bfloat16 of `Autocast`."
     def before_fit(self): self.learn.remove_cb(Autocast)
 
-# %% ../../nbs/43_processes.ipynb #a4e8f814
+# %% ../../nbs/43_processes.ipynb #84ae93b7
 def _state():
     "Who this process is among those that a launcher has started; `PieNetError` if it started only one of several."
     state = _needed("accelerate").PartialState(cpu=not torch.cuda.is_available())
@@ -163,7 +163,7 @@ def processes(n_workers:int=0,           # that draw batches, for each process t
     finally: defaults.callbacks = before
     state.destroy_process_group()
 
-# %% ../../nbs/43_processes.ipynb #e9862bb4
+# %% ../../nbs/43_processes.ipynb #63e70737
 def write_shards(photos,             # as in `files_by_id`: a folder or list of photos, or kind → folder or list
                  folder:str|Path,    # for the shards; is made if missing
                  per_shard:int=1000, # photos in a shard
@@ -182,7 +182,7 @@ def write_shards(photos,             # as in `files_by_id`: a folder or list of 
             shards.write({"__key__": f"{number:08d}", suffix: Path(file).read_bytes(), "json": facts})
     return len(files)
 
-# %% ../../nbs/43_processes.ipynb #3e7c1de8
+# %% ../../nbs/43_processes.ipynb #fb323d59
 def _read(sample:dict, size:int) -> tuple[int, dict, Image.Image]: # number, facts, a square
     "A photo of a shard, read by the function that reads files."
     facts = json.loads(sample["json"])
@@ -202,7 +202,7 @@ def shard_stream(folder:str|Path, # of the shards
     stream = wds.WebDataset(shards, shardshuffle=False, nodesplitter=wds.split_by_node, empty_check=False)
     return stream.map(partial(_read, size=size))
 
-# %% ../../nbs/43_processes.ipynb #cdb706a3
+# %% ../../nbs/43_processes.ipynb #3af49e6f
 def photos_of_shards(folder:str|Path,  # of the shards
                      size:int,         # side of the squares
                     ) -> dict[str, Image.Image]: # photo id → square, in the order of writing
@@ -217,7 +217,7 @@ def photos_of_shards(folder:str|Path,  # of the shards
                                                   "bring back the shards that are missing, or write them again.")
     return photos
 
-# %% ../../nbs/43_processes.ipynb #777ced47
+# %% ../../nbs/43_processes.ipynb #f219cb45
 def _check_shares(config:Config, n:int): # processes
     for size in config.triplet.bs, getattr(config.enhancer, "bs", None) or config.enhancer.n_looks:
         share_of(torch.empty(size), 0, n)
@@ -231,7 +231,9 @@ def train_in_processes(shards:Param("folder of .tar shards, instead of photos", 
     "`pienet_train` by all processes that `accelerate launch` has started, each with its share of every batch."
     if shards and (kwargs.get("photos") or kwargs.get("more_photos") or kwargs.get("pairs")):
         raise PieNetError("Give either --shards or photos, not both.")
-    with processes(n_workers, full_precision):
+    config = CONFIGS[kwargs.setdefault("config", "small")]
+    with processes(n_workers, full_precision) as state:
+        _check_shares(config, state.num_processes)
         if shards: kwargs["photos"] = photos_of_shards(shards, round(config.image_size*CROP_MARGIN))
         pienet_train(**kwargs)
 
