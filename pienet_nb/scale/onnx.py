@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..core import PieNetError, check_free, command, make_folder, replacing
 from ..embed import StyleEmbedding
 from ..enhancer import PieModel
-from ..colour import ColourNet, colour_statistics
+from ..colour import ColourNet
 
 # %% ../../nbs/40_onnx.ipynb #bd45fcfe
 class ColourGraph(nn.Module):
@@ -30,7 +30,8 @@ class ColourGraph(nn.Module):
                 vectors:Tensor,      # preference vectors, (n,512)
                 colours:Tensor,      # sRGB in [0,1], (n,3,k,l): what is to be edited
                ) -> Tensor:          # ΔI for the colours, (n,3,k,l)
-        return self.network.decode(colours, torch.cat([colour_statistics(photos), told], 1), vectors)
+        known = self.network.told(photos, told[:, :1], told[:, 1:] if self.network.embedded else None)
+        return self.network.decode(colours, known, vectors)
 
 # %% ../../nbs/40_onnx.ipynb #7d412dcf
 PARTS = {"embed": "points", "enhancer": "change"} # of a model, and what each computes
