@@ -80,6 +80,7 @@ def session(photos, model, tmp_path_factory): # noqa: F811
     patch = pytest.MonkeyPatch()
     patch.setattr(many_photos, "PhotoWorker", logging_worker(str(log)))
     patch.setattr(tempfile, "mkdtemp", remembered)
+    patch.setattr(tempfile, "tempdir", None) # as in a process that has just begun
     with terminal(here/"terminal"), many_photos.on_ray(n_workers=2) as (_, error_stream):
         with contextlib.redirect_stderr(error_stream):
             batch = many_photos.run_photos(photos, enhancer, enhancer.styles["vivid"], SimpleNamespace(**options))
@@ -89,9 +90,10 @@ def session(photos, model, tmp_path_factory): # noqa: F811
         more = "--skip_existing", "--report", here/"report.parquet"
         code, said = attempt(f"file://{photos}", f"file://{out}", model, *more)
         during = left()
+    temporary = tempfile.gettempdir()
     patch.undo()
     return SimpleNamespace(here=here, batch=batch, begun=Counter(log.read_text().split()), first=first,
-                           second=files(out), code=code, said=said, during=during, after=left())
+                           second=files(out), code=code, said=said, during=during, after=left(), temporary=temporary)
 
 @pytest.fixture(scope="module")
 def expected(photos, model, tmp_path_factory): # noqa: F811
@@ -132,7 +134,7 @@ def test_the_report_has_a_row_for_each_photo(session):
 def test_ray_says_nothing_and_leaves_nothing(session):
     said = (session.here/"terminal").read_text().splitlines()
     assert said and all(" of 13" in line or "report.parquet" in line for line in said), said
-    assert session.during and not session.after
+    assert session.during and not session.after and os.path.isdir(session.temporary)
 
 def test_missing_packages_are_named(run, photos, model, tmp_path, monkeypatch): # noqa: F811
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -390,6 +390,7 @@ def on_ray(address:str|None=None,   # of a cluster; None: RAY_ADDRESS, or this m
     give_out = functools.partial(_give_out, None if address else n_workers)
     folder = tempfile.mkdtemp(prefix="pienet-", dir="/tmp" if os.path.isdir("/tmp") else None) # sockets: a short path
     here = {} if address else {"TMPDIR": folder} # what dead workers leave goes too
+    tempfile.gettempdir() # this process remembers its own, before there is another for the workers
     if not address: os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32)) # stays: Ray reads it once a process
     mine = not ray.is_initialized()
     for name in "ray", "ray.data": logging.getLogger(name).setLevel(logging.CRITICAL)
