@@ -5,7 +5,7 @@
 # %% ../nbs/23_enhance.ipynb #934ccb02
 from __future__ import annotations
 
-import contextlib, difflib, functools, importlib.util, os, pkgutil
+import contextlib, difflib, functools, importlib.util, os, pkgutil, threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -191,10 +191,11 @@ _STRIP = 128 # rows
 
 def _decode_at_once(photo:PhotoFile,
                     layout:str="RGB", # or "RGBX", with a byte that is not used
+                    room:np.ndarray|None=None, # memory for it
                    ) -> np.ndarray|None: # (h,w,3) or (h,w,4); None where anything is odd
     "A plain JPEG, by libjpeg-turbo alone: that takes half of libvips' time."
     import simplejpeg
-    try: return simplejpeg.decode_jpeg(Path(photo.path).read_bytes(), layout)
+    try: return simplejpeg.decode_jpeg(Path(photo.path).read_bytes(), layout, buffer=room)
     except ValueError: return None # libvips will say whether it can be read
 
 # %% ../nbs/23_enhance.ipynb #59b51629
@@ -339,6 +340,13 @@ def enhance(photo:str|os.PathLike|Image.Image,        # a file or a picture
 
 # %% ../nbs/23_enhance.ipynb #62fe5986
 _MOST_WITH_FOUR = 50_000_000 # pixels
+_last = threading.local()
+
+def _room(n_bytes:int) -> np.ndarray|None: # None in the main thread, which may live long after its photos
+    "The memory that this thread's last photo had, if it is large enough: fresh memory must be cleared first."
+    if threading.current_thread() is threading.main_thread(): return None
+    if len(getattr(_last, "room", ())) < n_bytes: _last.room = np.empty(n_bytes, np.uint8)
+    return _last.room
 
 @patch
 def _strips(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:int, srgb:bool, lut:Lut|None,
@@ -346,7 +354,7 @@ def _strips(self:Enhancer, photo:PhotoFile, style:Style, strength:float, bits:in
     "A plain JPEG in the taste of a style, to be made while it is written."
     if not strength or not _is_simple(photo, bits, srgb): return None, None
     layout = "RGBX" if photo.width*photo.height <= _MOST_WITH_FOUR else "RGB"
-    pixels = _decode_at_once(photo, layout)
+    pixels = _decode_at_once(photo, layout, _room(photo.width*photo.height*len(layout)))
     if pixels is None: return None, None
     lut, residual = self._edit_of(pixels[..., :3], photo, style, strength, srgb, lut)
     if residual is not None: _edit_pixels(pixels, lut, residual) # it belongs to rows of the file
