@@ -67,13 +67,15 @@ def terminal(path):
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file): yield
         finally: os.dup2(kept, 2); os.close(kept)
 
+def options_of(out):
+    "What the command gives to an engine."
+    names = "skip_existing", "overwrite", "address", "jobs", "consistent", "dry_run", "report", "quiet"
+    return SimpleNamespace(strength=1., recursive=True, out=out, **dict.fromkeys([*names, *many_photos.FILE_OPTIONS]))
+
 @pytest.fixture(scope="module")
 def session(photos, model, tmp_path_factory): # noqa: F811
     "What happened in one session of Ray."
     here, enhancer = tmp_path_factory.mktemp("session"), Enhancer.from_pretrained(model)
-    options = dict(strength=1., recursive=True, skip_existing=False, overwrite=False, out=here/"out", address=None,
-                   jobs=None, consistent=False, dry_run=False, report=None, quiet=False,
-                   **dict.fromkeys(many_photos.FILE_OPTIONS))
     log, out, made, usual = here/"log", here/"out", [], tempfile.mkdtemp
     def remembered(*args, **kwargs): made.append(usual(*args, **kwargs)); return made[-1]
     def left(): return [folder for folder in made if os.path.exists(folder)]
@@ -83,7 +85,7 @@ def session(photos, model, tmp_path_factory): # noqa: F811
     patch.setattr(tempfile, "tempdir", None) # as in a process that has just begun
     with terminal(here/"terminal"), many_photos.on_ray(n_workers=2) as (_, error_stream):
         with contextlib.redirect_stderr(error_stream):
-            batch = many_photos.run_photos(photos, enhancer, enhancer.styles["vivid"], SimpleNamespace(**options))
+            batch = many_photos.run_photos(photos, enhancer, enhancer.styles["vivid"], options_of(out))
         patch.setattr(many_photos, "PhotoWorker", many_photos.PhotoWorker.__base__)
         first = files(out)
         (out/"05_vivid.jpg").unlink()
