@@ -153,7 +153,8 @@ def _checked(kwargs:dict, **more) -> SimpleNamespace:
 def _plan(batch, style, options) -> dict: # photo → where its result goes
     "Sort out what is left to be done."
     leave_out_results(batch, read_note)
-    targets = find_targets(batch, style.name, options.out, _of_another)
+    in_place = options.overwrite and not options.out # then a photo that was edited is still the same photo
+    targets = find_targets(batch, style.name, options.out, None if in_place else _of_another)
     def _note(photo): return make_note(style, options.strength, photo)
     check_targets(batch, targets, _note, read_note, options.overwrite, options.skip_existing)
     return targets
