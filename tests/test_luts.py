@@ -95,6 +95,8 @@ def ffmpeg():
 def image_magick():
     found = shutil.which("magick") or shutil.which("convert")
     if not found or sys.platform == "win32": pytest.skip("ImageMagick is not installed")
+    said = subprocess.run([found, "-version"], capture_output=True, text=True).stdout # others have that name too
+    if "ImageMagick" not in said: pytest.skip(f"{found} is not ImageMagick")
     return found
 
 def agrees(path, expected):
