@@ -28,12 +28,13 @@ def pytest_sessionfinish(session):
         print(f"\nThe tests changed the checkout:\n{git_state()}", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True) # so that it comes before pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(items):
     "A file's tests share what they made and stay on one worker, but each notebook goes alone; the long ones begin."
     for item in items:
         if item.path.stem != "test_notebooks": item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: not item.get_closest_marker("slow"))
+    return (yield)
 
 @pytest.fixture(scope="session")
 def root():
