@@ -28,13 +28,19 @@ def pytest_sessionfinish(session):
         print(f"\nThe tests changed the checkout:\n{git_state()}", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-@pytest.hookimpl(wrapper=True, tryfirst=True) # so that it comes before pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(items):
-    "A file's tests share what they made and stay on one worker, but each notebook goes alone; the long ones begin."
-    for item in items:
-        if item.path.stem != "test_notebooks": item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    "The long ones begin."
     items.sort(key=lambda item: not item.get_closest_marker("slow"))
-    return (yield)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    "A file's tests share what they made and stay on one worker, but each notebook goes alone."
+    from xdist.scheduler import LoadScopeScheduling
+    class FilesAndNotebooks(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, _ = nodeid.partition("::")
+            return nodeid if file.endswith("test_notebooks.py") else file
+    return FilesAndNotebooks(config, log)
 
 @pytest.fixture(scope="session")
 def root():
