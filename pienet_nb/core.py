@@ -16,9 +16,9 @@ from PIL import Image
 if TYPE_CHECKING: from torch import Tensor
 
 # %% auto #0
-__all__ = ['torch', 'PieNetError', 'to_array', 'to_tensor', 'to_image', 'srgb_to_linear', 'linear_to_srgb', 'luminance',
-           'lightness', 'luminance_of', 'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing', 'make_folder',
-           'check_free', 'n_threads', 'threads_per_photo', 'command']
+__all__ = ['torch', 'FORMAT_VERSION', 'PieNetError', 'to_array', 'to_tensor', 'to_image', 'srgb_to_linear', 'linear_to_srgb',
+           'luminance', 'lightness', 'luminance_of', 'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing',
+           'make_folder', 'check_free', 'model_folder', 'n_threads', 'threads_per_photo', 'command']
 
 # %% ../nbs/00_core.ipynb #3feca34f
 class PieNetError(Exception):
@@ -152,6 +152,15 @@ def check_free(target:str|os.PathLike, # the file to be written
     "`PieNetError` if `target` exists and may not be replaced."
     if os.path.lexists(target) and not overwrite:
         raise PieNetError(f"{target} is there already; add --overwrite to replace it, or choose another place.")
+
+# %% ../nbs/00_core.ipynb #d3dd3dd1
+FORMAT_VERSION = 1 # of the folder of a model; a newer one is refused
+
+def model_folder(folder:str|os.PathLike|None=None, # None: the model in the package
+                ) -> Path:
+    "The folder that is meant."
+    from importlib.resources import files # here, because most programs do without
+    return Path(str(folder or files("pienet_nb")/"model"))
 
 # %% ../nbs/00_core.ipynb #f6340c66
 _threads = [min(4, os.cpu_count() or 1)]

@@ -7,13 +7,13 @@ __all__ = ['PARTS', 'OPSET', 'PRECISIONS', 'ColourGraph', 'as_function', 'export
            'in_precision', 'export_model', 'write_graphs', 'pienet_export_onnx']
 
 # %% ../../nbs/40_onnx.ipynb #e03f8aad
-import importlib.resources, importlib.util, logging, shutil, tempfile
+import importlib.util, logging, shutil, tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..core import PieNetError, check_free, command, make_folder, replacing
+from ..core import PieNetError, check_free, command, make_folder, model_folder, replacing
 from ..embed import StyleEmbedding
 from ..enhancer import PieModel
 from ..colour import ColourNet
@@ -197,7 +197,7 @@ def pienet_export_onnx(model:str=None,        # folder with a model (the package
                        overwrite:bool=False,  # replace files that exist
                       ):
     "Write the two networks of a model as ONNX graphs, for programs without PyTorch."
-    folder = Path(str(model or importlib.resources.files("pienet_nb")/"model"))
+    folder = model_folder(model)
     if not out and (precision != "float32" or programs): raise PieNetError("--precision and --programs need --out.")
     for part in PARTS: check_free(Path(out or folder)/f"{part}.onnx", overwrite)
     written = export_model(folder, out, precision, programs) if out else write_graphs(folder)

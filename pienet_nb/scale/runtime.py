@@ -5,7 +5,7 @@
 # %% ../../nbs/41_runtime.ipynb #e805a598
 from __future__ import annotations
 
-import copy, importlib.resources, json, os
+import copy, json, os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ..core import PieNetError, torch
+from ..core import FORMAT_VERSION, PieNetError, model_folder, torch
 from ..looks import Lut
 
 # %% auto #0
@@ -111,7 +111,7 @@ def _fitted_lut(self:OnnxModel, source, vector, size:int, strength:float):
 def load(cls:OnnxModel, folder:str|Path|None=None, # None: the model in the package
         ) -> OnnxModel:
     "Read a model; `PieNetError` if the folder holds none, a broken one, one without graphs, or one that is too new."
-    folder = Path(str(folder or importlib.resources.files("pienet_nb")/"model"))
+    folder = model_folder(folder)
     if not (folder/"config.json").exists():
         raise PieNetError(f"There is no model in {folder}; name one that pienet_train or pienet_export_onnx wrote.")
     lost = [name for name in ("embed.onnx", "enhancer.onnx") if not (folder/name).exists()]
@@ -124,6 +124,7 @@ def load(cls:OnnxModel, folder:str|Path|None=None, # None: the model in the pack
         if any(vector.shape != (512,) for vector in vectors.values()): raise ValueError("styles")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         raise PieNetError(f"The model in {folder} is damaged; copy or train it again.") from None
-    if facts[2] > 1: raise PieNetError(f"The model in {folder} was made by a newer version; update pienet_nb.")
+    if facts[2] > FORMAT_VERSION:
+        raise PieNetError(f"The model in {folder} was made by a newer version; update pienet_nb.")
     n_cores = os.cpu_count() or 1
     return cls(config, vectors, _part(folder, "embed", n_cores), _part(folder, "enhancer", 1))
