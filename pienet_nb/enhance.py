@@ -119,7 +119,7 @@ def _sampled(pixels:np.ndarray, # (h,w,c)
             ) -> np.ndarray:    # (n,n,c)
     "Pixels evenly spread over a photo."
     rows, columns = ((2*np.arange(n) + 1)*side//(2*n) for side in pixels.shape[:2])
-    return pixels[rows][:, columns]
+    return pixels[rows[:, None], columns]
 
 @patch
 def _square(self:Enhancer, pixels:np.ndarray, # of the photo, (h,w,3) or (h,w,4), not turned
