@@ -498,6 +498,7 @@ def read(cls:Lut,
     if head.startswith(_PICTURES): table = _read_hald(path)
     else: table = _read_cube(path, max_size) if is_cube else _read_by_ocio(path, max_size)
     if not table.isfinite().all(): raise PieNetError(f"The LUT {path} has infinite numbers; export it again.")
+    if len(table) < 2: raise PieNetError(f"The LUT {path} has one colour for all; export it again.")
     lut = cls(table, path.stem)
     return cls(lut.resized(min(lut.size, max_size)).table, path.stem)
 

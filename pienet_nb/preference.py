@@ -144,6 +144,10 @@ def _steadiness(points:Tensor, usual:float) -> str:
 # %% ../nbs/16_preference.ipynb #7671077e
 _FORMAT = "pienet_nb style 1"
 
+def _is_unit(vector) -> bool: # of a file, which may hold any numbers
+    if vector.shape != (512,) or not float(abs(vector).max()) < 2: return False # the squares of larger ones overflow
+    return abs(float((vector*vector).sum()) - 1) < 2e-2
+
 @patch
 def save(self:Style,
          path:str|os.PathLike, # where it is written; by custom it ends in .safetensors
@@ -164,10 +168,10 @@ def load(cls:Style,
     if not path.is_file(): raise PieNetError(f"There is no style file {path}; check the spelling and the folder.")
     try:
         with safe_open(path, framework) as stored: facts, vector = stored.metadata(), stored.get_tensor("vector")*1
-        style = cls(facts["name"], vector, int(facts["n_photos"]), facts["model_id"])
+        style = _is_unit(vector) and cls(facts["name"], vector, int(facts["n_photos"]), facts["model_id"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         raise PieNetError(f"{path} is damaged or no style file; learn the style again and save it.") from None
-    if facts.get("format") != _FORMAT or vector.shape != (512,) or not abs(float((vector*vector).sum()) - 1) < 2e-2:
+    if facts.get("format") != _FORMAT or not style:
         raise PieNetError(f"{path} holds no style of this version; learn the style again and save it.")
     if model_id is not None: check_model(style, model_id)
     return style
