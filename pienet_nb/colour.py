@@ -59,6 +59,7 @@ def _two_layers(n_in:int, n_out:int) -> nn.Sequential:
 # %% ../nbs/20_colour.ipynb #cc90063b
 class ColourNet(nn.Module):
     "A global colour transform, modulated by the photo's colour statistics and a preference vector."
+    tunable = "photo.", "condition." # how the names of weights begin that one user's photos may change (16_preference)
     def __init__(self, width:int=64,      # of the network on a pixel
                  n_layers:int=3,          # of that network, before the last
                  condition_width:int=256, # of the network that modulates it
@@ -72,9 +73,8 @@ class ColourNet(nn.Module):
         self.taste = _two_layers(vector_dim, condition_width)
         self.condition = _two_layers(2*condition_width, condition_width)
         self.layers = nn.ModuleList(nn.Linear(3 if i == 0 else width, width) for i in range(n_layers))
-        n_last = width + 3*levels # with levels, the last layer sees the colour itself too
-        self.last = nn.Linear(n_last, 3)
-        self.sizes = [2*width]*n_layers + [3*n_last + 3]
+        self.last = nn.Linear(width + 3*levels, 3) # with levels, it sees the colour itself too
+        self.sizes = [2*width]*n_layers + [self.last.weight.numel() + 3]
         self.modulation = nn.Linear(condition_width, sum(self.sizes))
         for layer in self.last, self.modulation: nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib, difflib, functools, importlib.util, os, pkgutil, threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -21,8 +22,8 @@ from .photos import (PhotoFile, from_pillow, from_srgb, named_profile, open_file
                               read_photo, read_squares, reading, sample_parts, sample_photos, shrink, square_of,
                               srgb_of, to_8_bits, turned, upright, upright_rows)
 from .looks import Look, Lut, Parametric, in_strips
-from .preference import (N_LEAST, Style, check_model, describe_style, disliked_points, preferred_points,
-                                  refine_by_likes, refine_vector, search_note)
+from .preference import (N_LEAST, N_TUNED, Style, check_model, describe_style, disliked_points, edit_change,
+                                  fine_tune, preferred_points, refine_by_likes, refine_vector, search_note)
 from .metadata import carried, make_note
 from .writing import DEEP_KINDS, Strips, as_image, copy_jpeg, kind_to_write, write_photo
 
@@ -41,7 +42,7 @@ RUNTIMES = {"torch": "pienet_nb.enhancer:PieModel.load", # name → what loads a
 class Enhancer:
     "A trained model, ready to enhance photos."
     def __init__(self, model:PieModel): # both networks and the vectors of the known styles; or an `OnnxModel`
-        self.model = model
+        self.model, self._last_tuned = model, (None, None)
         self.framework = getattr(model, "framework", "pt") # of its arrays, named as in safetensors: "np" is NumPy
         self.as_batch = to_array if self.framework == "np" else to_tensor # of pictures
         names = model.config.get("built_in", list(model.vectors))
@@ -102,14 +103,20 @@ def _check_gradients(self:Enhancer, what:str):
         raise PieNetError(f"{what} need the runtime torch: leave out --runtime onnx, or install pienet_nb "
                           "in place of pienet_nb_light.")
 
+# %% ../nbs/23_enhance.ipynb #6f838a0e
 @patch
 def _known_vectors(self:Enhancer) -> dict: return {name: style.vector for name, style in self.styles.items()}
 
 @patch
 def _search_note(self:Enhancer, what:str, start, found, reasons:list[str]) -> str:
     "What a search did, shown on the sample photos."
+    return search_note(what, start, found, reasons, self.model.enhancer, self._samples())
+
+@patch
+def _samples(self:Enhancer) -> Tensor|None: # sRGB in [0,1], (n,3,s,s)
+    "The sample photos as the network sees them, if they are there."
     photos = [read_photo(p, self.model.image_size) for p in sample_photos()]
-    return search_note(what, start, found, reasons, self.model.enhancer, to_tensor(photos) if photos else None)
+    return to_tensor(photos) if photos else None
 
 # %% ../nbs/23_enhance.ipynb #ad6c35d1
 _N_SAMPLED = 128 # rows and columns
@@ -154,24 +161,38 @@ def edit(self:Enhancer, photo:str|os.PathLike|Image.Image|PhotoFile, # a file or
 @patch
 def _answer(self:Enhancer, photo, seen, style:Style, size:int, strength:float):
     "LUT and residual from what the network is shown."
-    model = self.model_for(photo)
+    model = self.model_for(photo, style)
     if self.framework == "np": return model.lut(seen, style.vector, size, strength)
-    with _one_thread(): return model.lut(seen, torch.as_tensor(style.vector), size, strength)
+    with _one_thread(), torch.inference_mode(): return model.lut(seen, torch.as_tensor(style.vector), size, strength)
 
 @contextlib.contextmanager
 def _one_thread():
     "Inside the block torch has one thread: for so small a network others gain little, and cost much on a busy machine."
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        with torch.inference_mode(): yield
+    try: yield
     finally: torch.set_num_threads(usual)
 
+# %% ../nbs/23_enhance.ipynb #65e16926
 @patch
 def model_for(self:Enhancer, photo:PhotoFile|Image.Image, # opened before
+              style:Style|None=None,                      # which may be tuned
              ) -> PieModel:
-    "The model; told, if nobody has developed the photo."
-    return self.model.for_raw() if getattr(photo, "kind", "") == "RAW" else self.model # a picture has no kind
+    "The model: told, if nobody has developed the photo; else tuned, if the style is."
+    if getattr(photo, "kind", "") == "RAW": return self.model.for_raw() # a picture has no kind
+    return self._tuned(style) if style and style.tuning else self.model
+
+@patch
+def _tuned(self:Enhancer, style:Style) -> PieModel:
+    "The model tuned to a style; the last one is kept."
+    self._check_gradients("Tuned styles")
+    known, model = self._last_tuned
+    if known is style.tuning: return model
+    try: model = self.model.tuned(style.tuning)
+    except ValueError:
+        raise PieNetError(f"The tuning of the style {style.name} does not fit the model; learn it again.") from None
+    self._last_tuned = style.tuning, model
+    return model
 
 # %% ../nbs/23_enhance.ipynb #6198bb5d
 def lut_in_space(lut:Lut,   # for sRGB
@@ -332,11 +353,14 @@ def enhance(photo:str|os.PathLike|Image.Image,        # a file or a picture
             preferred=None,                           # or photos in your taste: a folder, a pattern, or a list
             strength:float=1.,                        # 0 leaves the photo as it is, up to 2 exaggerates
             model:str|os.PathLike|None=None,          # a folder with a model; None: the packaged one
+            tune:bool=False,                          # tune the network to the preferred photos, for some seconds
            ) -> Image.Image:                          # full size, upright, sRGB
     "The photo in a named style, or in the taste of the preferred photos: a plain picture, see `Enhancer.enhance`."
     if (style is None) == (preferred is None): raise PieNetError("Give either a style or preferred photos.")
     enhancer = _kept(model and str(model))
-    return enhancer.enhance(photo, enhancer.learn_style(preferred) if style is None else style, strength)
+    if style is None: style = enhancer.learn_style(preferred)
+    if tune and preferred is None: raise PieNetError("A network is tuned to preferred photos; name some.")
+    return enhancer.enhance(photo, enhancer.tune_style(style, preferred) if tune else style, strength)
 
 # %% ../nbs/23_enhance.ipynb #62fe5986
 _MOST_WITH_FOUR = 50_000_000 # pixels
@@ -451,10 +475,37 @@ def refine_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, 
         raise PieNetError(f"{before} and {after} have {len(both)} photos of the same name, and {N_LEAST} pairs "
                           "are needed; add some, or learn from preferred photos alone.")
     pairs = (read_squares([files[name] for name in both], self.model.image_size) for files in (first, second))
-    reasons = []
-    vector, _ = refine_vector(self.model.enhancer, style.vector, *pairs, reasons=reasons, progress=progress)
+    reasons, enhancer = [], self.model_for(None, style).enhancer
+    vector, _ = refine_vector(enhancer, style.vector, *pairs, reasons=reasons, progress=progress)
     if notes is not None: notes.append(self._search_note("pairs", style.vector, vector, reasons))
-    return Style(style.name, vector, style.n_photos, style.model_id)
+    return replace(style, vector=vector)
+
+# %% ../nbs/23_enhance.ipynb #5f8a2bae
+@patch
+def tune_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, a `Style`, or a saved style file
+               preferred,            # photos in the taste: a folder, a pattern, or a list of files and PIL images
+               errors:list|None=None, # collects a sentence for each broken photo; None: the first is raised
+               notes:list|None=None, # collects what to tell the user: what the tuning does
+               progress:Callable|None=None, # of the steps, as in `left_out_changes`
+              ) -> Style: # of the same name and vector
+    "The style with the network tuned to its photos, eight or more, by learning to restore them; takes some seconds."
+    self._check_gradients("Tuned styles")
+    style, photos = self.find_style(style), read_squares(preferred, self.model.image_size, errors)
+    if len(photos) < N_TUNED:
+        raise PieNetError(f"{len(photos)} photos are too few to tune a network to; give {N_TUNED} or more, better 20.")
+    with _one_thread(): tuning = fine_tune(self.model.enhancer, style.vector, photos, progress=progress)
+    style = replace(style, tuning=tuning)
+    if notes is not None: notes.append(self._tuning_note(style, len(photos)))
+    return style
+
+@patch
+def _tuning_note(self:Enhancer, style:Style, n:int) -> str:
+    "What a tuning does, shown on the sample photos."
+    told, photos = f"The network was tuned to {n} photos", self._samples()
+    if photos is None: return f"{told}."
+    vectors = style.vector, style.vector
+    change = edit_change(self.model.enhancer, photos, *vectors, self._tuned(style).enhancer)
+    return f"{told}, which changes a sample photo by ΔE {change:.1f} on average."
 
 # %% ../nbs/23_enhance.ipynb #e41b70c8
 @patch

@@ -206,6 +206,17 @@ class PieModel:
         to_lut = enhancer_part(self.config.get("enhancer", "pub"), "lut")
         return to_lut(self.enhancer, source, vector[None], size, strength, self.residual_share)
 
+# %% ../nbs/13_enhancer.ipynb #5c878067
+@patch
+def tuned(self:PieModel, tuning:dict[str, Tensor], # name of a weight of the enhancer → its change, of any precision
+         ) -> PieModel:
+    "The same model, its enhancer tuned to one taste; `ValueError` if the changes are not for this enhancer."
+    weights, enhancer = self.enhancer.state_dict(), new_enhancer(self.config)
+    foreign = [name for name in tuning if name not in weights or weights[name].shape != tuning[name].shape]
+    if foreign: raise ValueError(f"{foreign[0]} is no weight of this enhancer, or it has another shape")
+    enhancer.load_state_dict(weights | {name: weights[name] + change for name, change in tuning.items()})
+    return replace(self, enhancer=enhancer.eval().requires_grad_(False))
+
 # %% ../nbs/13_enhancer.ipynb #53eff6a6
 @patch
 def save(self:PieModel, folder:str|Path, # is made if missing

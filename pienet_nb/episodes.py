@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from .core import PieNetError, command, srgb_to_lab
 from .looks import Look
-from .data import Batches, PairedFolder, StyledPhotos, as_floats, degrade, styled_dls, undevelop
+from .data import Batches, PairedFolder, StyledPhotos, as_floats, disturbed, styled_dls
 from .fivek import EXPERTS
 from .metrics import psnr
 from .users import paper_benchmark
@@ -78,9 +78,9 @@ class EpisodeBatches(Batches):
         shown, = self.cut([self.world.render(looks, preferred).mul(255)], rng)
         pixels = self._some_pixels(rng)
         references = self.world.render(looks, source, pixels[:self.n_pixels]).unflatten(0, (self.bs, -1))
-        disturbed, raw = self._disturbed(self.world.finished(source), rng)
-        squares = F.interpolate(disturbed, self.size, mode="bilinear", antialias=True)
-        return shown.unflatten(0, (self.bs, n)), squares, disturbed.flatten(2)[..., pixels, None], raw, references
+        made, raw = disturbed(self.world.finished(source), rng, self.finished, self.mild)
+        squares = F.interpolate(made, self.size, mode="bilinear", antialias=True)
+        return shown.unflatten(0, (self.bs, n)), squares, made.flatten(2)[..., pixels, None], raw, references
 
 # %% ../nbs/22_episodes.ipynb #b6e4ef0e
 @patch
@@ -91,20 +91,6 @@ def _some_pixels(self:EpisodeBatches, rng:torch.Generator) -> Tensor: # (1024,),
     top, left = torch.randint(side - part + 1, (2,), generator=rng)
     y, x = torch.randint(part, (2, self.n_statistics), generator=rng)
     return (top + y)*side + left + x
-
-@patch
-def _disturbed(self:EpisodeBatches, finished:Tensor, rng:torch.Generator, # (q,3,s,s)
-              ) -> tuple[Tensor, Tensor]: # sources, (q,3,s,s); 1 for raw, (q,)
-    "Some finished, some mildly disturbed, the others undeveloped; of most of these it is known that they are raw."
-    n = len(finished)
-    names = [f"episode {number}" for number in torch.randint(2**31, (n,), generator=rng).tolist()]
-    kind, amount, known = torch.rand(3, n, generator=rng)
-    wholly = torch.rand(n, generator=rng) < 0.7
-    undeveloped = torch.lerp(finished, undevelop(finished, rng), torch.where(wholly, 1., amount).view(-1, 1, 1, 1))
-    is_mild = (self.finished <= kind) & (kind < self.finished + self.mild)
-    is_raw = kind >= self.finished + self.mild
-    mild = degrade(finished, names, amount=torch.where(is_mild, 0.1 + 0.9*amount, 0.))
-    return torch.where(is_raw.view(-1, 1, 1, 1), undeveloped, mild), (is_raw & (known < 0.75)).float()
 
 # %% ../nbs/22_episodes.ipynb #564400c9
 @patch

@@ -302,10 +302,12 @@ def make_note(style,              # a `Style`: its name, model and vector are no
               strength:float=1.,  # of the edit
               photo:str|os.PathLike|None=None, # the file that is enhanced, if there is one
              ) -> dict:           # equal to what `read_note` finds in the result
-    "What will be noted in an enhanced photo."
-    vector = hashlib.sha256(np.asarray(style.vector, "<f4").tobytes()).hexdigest()[:12]
+    "What will be noted in an enhanced photo; `vector` stands for the tuning too, if there is one."
+    digest = hashlib.sha256(np.asarray(style.vector, "<f4").tobytes())
+    for weight in sorted(style.tuning or ()): digest.update(np.asarray(style.tuning[weight], "<f2").tobytes())
     name = "".join(c for c in style.name if c.isprintable()) # what XML can hold
-    note = {"style": name, "strength": float(f"{strength:g}"), "model": style.model_id, "vector": vector}
+    note = {"style": name, "strength": float(f"{strength:g}"), "model": style.model_id,
+            "vector": digest.hexdigest()[:12]}
     mark = source_mark(photo) if photo else ""
     return note | {"source": mark} if mark else note
 

@@ -5,7 +5,7 @@
 # %% ../nbs/16_preference.ipynb #1164c060
 from __future__ import annotations
 
-import os
+import copy, os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,10 @@ from .core import PieNetError, replacing, seed_from, torch
 if TYPE_CHECKING: from torch import Tensor, nn
 
 # %% auto #0
-__all__ = ['STEADY', 'UNSTEADY', 'N_HALVES', 'N_LEAST', 'Style', 'check_model', 'mean_style', 'preferred_points',
+__all__ = ['STEADY', 'UNSTEADY', 'N_HALVES', 'N_LEAST', 'N_TUNED', 'Style', 'check_model', 'mean_style', 'preferred_points',
            'disliked_points', 'StylePlace', 'style_place', 'style_spread', 'describe_style', 'search_path',
            'vector_path', 'likes_loss', 'fit_vector', 'fit_style', 'left_out_changes', 'guarded_search', 'pair_errors',
-           'refine_vector', 'refine_by_likes', 'edit_change', 'search_note']
+           'refine_vector', 'refine_by_likes', 'edit_change', 'search_note', 'restoring_loss', 'fine_tune']
 
 # %% ../nbs/16_preference.ipynb #f265b5c1
 def _unit(vectors:np.ndarray) -> np.ndarray: # (…,512) both
@@ -39,13 +39,16 @@ class Style:
     vector: Tensor|np.ndarray # unit vector, (512,); an array where a runtime without PyTorch made it
     n_photos: int   # how many preferred photos it came from; 0 for one that came with the model
     model_id: str   # of the model that the vector belongs to
+    tuning: dict|None = None # name of a weight of the model's enhancer → its change, if it was tuned: `fine_tune`
 
     def __post_init__(self):
         is_array = isinstance(self.vector, np.ndarray)
         unit = _unit(self.vector if is_array else self.vector.detach().float().cpu().numpy())
         self.vector = unit if is_array else torch.from_numpy(unit)
 
-    def __repr__(self): return f"Style({self.name!r}, from {self.n_photos} photos, model {self.model_id})"
+    def __repr__(self):
+        tuned = ", tuned" if self.tuning else ""
+        return f"Style({self.name!r}, from {self.n_photos} photos, model {self.model_id}{tuned})"
 
 def check_model(style:Style,  # that is to be used
                 model_id:str, # of the model that is to use it
@@ -142,21 +145,26 @@ def _steadiness(points:Tensor, usual:float) -> str:
             "so add photos, or leave out those in another taste")
 
 # %% ../nbs/16_preference.ipynb #7671077e
-_FORMAT = "pienet_nb style 1"
+_FORMAT, _TUNED_FORMAT = "pienet_nb style 1", "pienet_nb style 2" # versions before 0.6 refuse a tuned style
 
 def _is_unit(vector) -> bool: # of a file, which may hold any numbers
     if vector.shape != (512,) or not float(abs(vector).max()) < 2: return False # the squares of larger ones overflow
     return abs(float((vector*vector).sum()) - 1) < 2e-2
+
+def _is_change(change) -> bool: return 0 not in change.shape and float(abs(change).max()) < 100
 
 @patch
 def save(self:Style,
          path:str|os.PathLike, # where it is written; by custom it ends in .safetensors
         ) -> None:
     "Write the style to a file."
-    facts = {"format": _FORMAT, "name": self.name, "n_photos": str(self.n_photos), "model_id": self.model_id}
-    stored = to_bytes({"vector": np.ascontiguousarray(self.vector)}, metadata=facts)
+    facts = {"format": _TUNED_FORMAT if self.tuning else _FORMAT, "name": self.name, "n_photos": str(self.n_photos),
+             "model_id": self.model_id}
+    tensors = {"vector": self.vector} | {f"tuning.{name}": change for name, change in (self.tuning or {}).items()}
+    stored = to_bytes({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata=facts)
     with replacing(path) as beside: beside.write_bytes(stored)
 
+# %% ../nbs/16_preference.ipynb #6d00b050
 @patch(cls_method=True)
 def load(cls:Style,
          path:str|os.PathLike,   # the file to read
@@ -167,11 +175,15 @@ def load(cls:Style,
     path = Path(path)
     if not path.is_file(): raise PieNetError(f"There is no style file {path}; check the spelling and the folder.")
     try:
-        with safe_open(path, framework) as stored: facts, vector = stored.metadata(), stored.get_tensor("vector")*1
-        style = _is_unit(vector) and cls(facts["name"], vector, int(facts["n_photos"]), facts["model_id"])
+        with safe_open(path, framework) as stored:
+            facts, tensors = stored.metadata(), {name: stored.get_tensor(name)*1 for name in stored.keys()}
+        vector = tensors.pop("vector")
+        tuning = {name.removeprefix("tuning."): change for name, change in tensors.items()}
+        right = _is_unit(vector) and all(map(_is_change, tuning.values()))
+        style = right and cls(facts["name"], vector, int(facts["n_photos"]), facts["model_id"], tuning or None)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         raise PieNetError(f"{path} is damaged or no style file; learn the style again and save it.") from None
-    if facts.get("format") != _FORMAT or not style:
+    if not style or facts.get("format") != (_TUNED_FORMAT if tuning else _FORMAT):
         raise PieNetError(f"{path} holds no style of this version; learn the style again and save it.")
     if model_id is not None: check_model(style, model_id)
     return style
@@ -332,11 +344,13 @@ def edit_change(enhancer:nn.Module, # of the vectors' model
                 photos:Tensor,      # sRGB in [0,1], (n,3,s,s)
                 one:Tensor,         # unit vector, (512,)
                 other:Tensor,       # unit vector, (512,)
+                tuned:nn.Module|None=None, # the enhancer for the other vector; None: the same
                ) -> float:          # 1 is about what an eye can just see
     "Mean CIEDE2000 between photos enhanced with one vector and with another."
     from pienet_nb.metrics import delta_e_2000 # here, because few need it and it slows every start
-    def _edited(vector): return (photos + enhancer(photos, vector.expand(len(photos), -1))).clamp(0, 1)
-    with torch.inference_mode(): return delta_e_2000(_edited(one), _edited(other)).mean().item()
+    def _edited(enhancer, vector): return (photos + enhancer(photos, vector.expand(len(photos), -1))).clamp(0, 1)
+    with torch.inference_mode():
+        return delta_e_2000(_edited(enhancer, one), _edited(tuned or enhancer, other)).mean().item()
 
 def search_note(what:str,          # that the search was given, "pairs" or "disliked photos"
                 start:Tensor,      # unit vector before the search, (512,)
@@ -351,6 +365,53 @@ def search_note(what:str,          # that the search was given, "pairs" or "disl
     if photos is None: return f"{moved}."
     change = edit_change(enhancer, photos, start, found)
     return f"{moved}, which changes a sample photo by ΔE {change:.1f} on average."
+
+# %% ../nbs/16_preference.ipynb #9a2b5bc5
+def restoring_loss(enhancer:nn.Module,  # that is tuned
+                   vector:Tensor,       # unit vector, (512,)
+                   preferred:Tensor,    # finished photos, sRGB in [0,1], (n,3,s,s)
+                   rng:torch.Generator, # of everything that is drawn
+                   n_sources:int=800,   # disturbed photos in all
+                   n_photos:int=32,     # of them that are compared at a time
+                   n_pixels:int=64,     # of each that are compared
+                  ) -> Callable:        # () → mean over the photos of their root mean squared errors
+    "How far an enhancer is from undoing what disturbs preferred photos; other ones at each call."
+    from pienet_nb.data import disturbed # here, because what it imports is slow, and only training needs it
+    some = preferred[::-(-len(preferred)//n_sources)]
+    wanted = some.repeat(max(1, round(n_sources/len(some))), 1, 1, 1)
+    sources, _ = disturbed(wanted, rng, mild=0.5)
+    told, pixels = enhancer.encoder(sources)[1], [part.flatten(2)[..., None] for part in (sources, wanted)]
+    def _loss():
+        photo = torch.randint(len(wanted), (n_photos,), generator=rng)
+        pixel = torch.randint(pixels[0].shape[2], (n_pixels,), generator=rng)
+        before, after = (part[photo][:, :, pixel] for part in pixels)
+        made = before + enhancer.decode(before, told[photo], vector.expand(n_photos, -1))
+        return ((made - after).square().mean((1, 2, 3)) + 1e-5).sqrt().mean()
+    return _loss
+
+# %% ../nbs/16_preference.ipynb #0e5eee84
+N_TUNED = 8 # photos that are needed to tune a network; fewer are learnt by heart
+
+def fine_tune(enhancer:nn.Module, # that can be tuned, such as a `ColourNet`; it stays as it is
+              vector:Tensor,      # of the style, unit vector (512,); it stays too
+              preferred:Tensor,   # finished photos in the taste, sRGB in [0,1], (n,3,s,s)
+              n_steps:int=200,    # of Adam
+              lr:float=1e-3,      # its first learning rate; the last is 0
+              share:float|None=None, # of the change that is kept; None: 0.75 with twenty photos, less with fewer
+              seed:int=42,        # the same seed, the same change
+              progress:Callable|None=None, # wraps the steps, as in `left_out_changes`
+             ) -> dict[str, Tensor]: # name of a weight → its change, in half precision
+    "Let an enhancer learn to undo what disturbs the preferred photos; `PieNetError` if it cannot be tuned."
+    tunable, tuned = getattr(enhancer, "tunable", ()), copy.deepcopy(enhancer).requires_grad_(False)
+    if not tunable: raise PieNetError("This model cannot be tuned; leave out --tune, or give one of the recipe open.")
+    share = 0.75*min(len(preferred)/20, 1) if share is None else share
+    weights = {name: w.requires_grad_() for name, w in tuned.named_parameters() if name.startswith(tunable)}
+    loss = restoring_loss(tuned, vector, preferred, torch.Generator().manual_seed(seed))
+    optimizer = torch.optim.Adam(weights.values(), lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    for _ in progress(range(n_steps), total=n_steps) if progress else range(n_steps):
+        optimizer.zero_grad(); loss().backward(); optimizer.step(); schedule.step()
+    return {name: (share*(w.detach() - enhancer.get_parameter(name))).half() for name, w in weights.items()}
 
 # %% ../nbs/16_preference.ipynb #b87df511
 @patch(cls_method=True)
@@ -371,4 +432,7 @@ def blend(cls:Style,
     vector = sum(share*style.vector for share, style in zip(shares, styles))
     if float((vector*vector).sum()) < 1e-6: raise PieNetError("The styles of this blend cancel out; change a weight.")
     name = name or " + ".join(f"{100*share:.0f}% {style.name}" for share, style in zip(shares, styles))
-    return cls(name, vector, sum(style.n_photos for style in styles), styles[0].model_id)
+    tuned = [(share, style.tuning) for share, style in zip(shares, styles) if style.tuning]
+    weights = dict.fromkeys(weight for _, tuning in tuned for weight in tuning)
+    tuning = {w: sum(share*tuning[w] for share, tuning in tuned if w in tuning) for w in weights}
+    return cls(name, vector, sum(style.n_photos for style in styles), styles[0].model_id, tuning or None)
