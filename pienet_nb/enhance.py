@@ -185,7 +185,6 @@ def model_for(self:Enhancer, photo:PhotoFile|Image.Image, # opened before
 @patch
 def _tuned(self:Enhancer, style:Style) -> PieModel:
     "The model tuned to a style; the last one is kept."
-    self._check_gradients("Tuned styles")
     known, model = self._last_tuned
     if known is style.tuning: return model
     try: model = self.model.tuned(style.tuning)
@@ -489,7 +488,7 @@ def tune_style(self:Enhancer, style:str|os.PathLike|Style, # a built-in name, a 
                progress:Callable|None=None, # of the steps, as in `left_out_changes`
               ) -> Style: # of the same name and vector
     "The style with the network tuned to its photos, eight or more, by learning to restore them; takes some seconds."
-    self._check_gradients("Tuned styles")
+    self._check_gradients("Styles that are tuned")
     style, photos = self.find_style(style), read_squares(preferred, self.model.image_size, errors)
     if len(photos) < N_TUNED:
         raise PieNetError(f"{len(photos)} photos are too few to tune a network to; give {N_TUNED} or more, better 20.")

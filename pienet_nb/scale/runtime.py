@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy, json, os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ['OnnxModel']
 # %% ../../nbs/41_runtime.ipynb #9ebb438c
 def _session(folder:Path, part:str, # "embed" or "enhancer"
              n_threads:int,
+             tuning:dict[str, np.ndarray], # name of a weight → its change; `ValueError` if there is no such weight
             ): # onnxruntime's session, and the weights, which must live as long
     "Load one part of a model."
     try: import onnxruntime as ort
@@ -30,9 +32,12 @@ def _session(folder:Path, part:str, # "embed" or "enhancer"
         raise PieNetError("The runtime onnx needs onnxruntime: pip install 'pienet_nb[onnx]'.") from None
     options, stored, values = ort.SessionOptions(), folder/f"{part}.safetensors", {}
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = n_threads, 1, 4
+    if tuning and not stored.exists(): raise ValueError(f"the weights of {folder/part}.onnx cannot be changed")
     if stored.exists():
-        weights = {name: value for name, value in load_file(stored).items() if value.dtype.kind == "f"}
-        values = {name: ort.OrtValue.ortvalue_from_numpy(value.astype(np.float32)) for name, value in weights.items()}
+        whole = load_file(stored)
+        weights = {name: value.astype(np.float32) for name, value in whole.items() if value.dtype.kind == "f"}
+        weights |= _changed(weights, tuning)
+        values = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in weights.items()}
         options.add_external_initializers(list(values), list(values.values()))
     graph = (folder/f"{part}.onnx").read_bytes()
     try: return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), values
@@ -40,11 +45,18 @@ def _session(folder:Path, part:str, # "embed" or "enhancer"
         raise PieNetError(f"The graph {folder/part}.onnx does not fit its weights; write it again with "
                           "pienet_export_onnx --overwrite.") from None
 
-def _part(folder:Path, part:str, n_threads:int) -> Callable: # from named arrays to an array
+def _changed(weights:dict[str, np.ndarray], tuning:dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    foreign = [name for name in tuning if name not in weights or weights[name].shape != tuning[name].shape]
+    if foreign: raise ValueError(f"{foreign[0]} is no weight of this graph, or it has another shape")
+    return {name: weights[name] + np.asarray(change, np.float32) for name, change in tuning.items()}
+
+def _part(folder:Path, part:str, n_threads:int,
+          tuning:dict|None=None, # then it is loaded at once
+         ) -> Callable:          # from named arrays to an array
     "A part of a model as a function, loaded when it is first called."
-    loaded = []
+    loaded = [_session(folder, part, n_threads, tuning)] if tuning else []
     def _run(**inputs):
-        if not loaded: loaded.append(_session(folder, part, n_threads))
+        if not loaded: loaded.append(_session(folder, part, n_threads, {}))
         return loaded[0][0].run(None, inputs)[0]
     return _run
 
@@ -56,8 +68,10 @@ class OnnxModel:
                  vectors:dict[str, np.ndarray],      # style name → unit vector (512,)
                  points:Callable,                    # photos (n,3,s,s) → unit vectors (n,512)
                  change:Callable,                    # named inputs of the enhancer's graph → ΔI
+                 tune:Callable|None=None,            # changes of the enhancer's weights → another such function
                 ):
         self.config, self.vectors, self._points, self._change, self._raw = config, vectors, points, change, False
+        self._tune = tune
 
     @property
     def image_size(self) -> int: return self.config["image_size"] # side of the square the networks look at
@@ -85,6 +99,16 @@ class OnnxModel:
         "The edit of one photo as a LUT, and what the LUT leaves out."
         make = self._exact_lut if self.config.get("enhancer") == "colour" else self._fitted_lut
         return make(source, np.asarray(vector, np.float32)[None], size, strength)
+
+# %% ../../nbs/41_runtime.ipynb #8152b6dc
+@patch
+def tuned(self:OnnxModel, tuning:dict[str, np.ndarray], # as for `PieModel.tuned` (13_enhancer)
+         ) -> OnnxModel:
+    "The same model, its enhancer tuned to one taste; `ValueError` if the changes are not for this enhancer."
+    if not self._tune: raise ValueError("this enhancer cannot be tuned")
+    tuned = copy.copy(self)
+    tuned._change = self._tune(tuning=tuning)
+    return tuned
 
 # %% ../../nbs/41_runtime.ipynb #48ac95d5
 @patch
@@ -127,4 +151,5 @@ def load(cls:OnnxModel, folder:str|Path|None=None, # None: the model in the pack
     if facts[2] > FORMAT_VERSION:
         raise PieNetError(f"The model in {folder} was made by a newer version; update pienet_nb.")
     n_cores = os.cpu_count() or 1
-    return cls(config, vectors, _part(folder, "embed", n_cores), _part(folder, "enhancer", 1))
+    tune = partial(_part, folder, "enhancer", 1)
+    return cls(config, vectors, _part(folder, "embed", n_cores), tune(), tune)
