@@ -35,7 +35,8 @@ from .unseen import (counts_benchmark, expert_benchmark, expert_table, goals_tab
 from .tsne import style_map
 from .vectors import robustness_benchmark, robustness_table
 from .real_people import (people_benchmark, people_gains, people_goals, people_sheet,
-                                            people_table, specialist_benchmark, specialist_table)
+                                            people_table, specialist_benchmark, specialist_table, tuning_benchmark,
+                                            tuning_table)
 from .style_space import (domains_benchmark, domains_table, named_benchmark, named_table,
                                             random_benchmark, random_table)
 
@@ -258,6 +259,16 @@ def _people(model=None, data=None, baselines=None, n_preferred=20, n_draws=10, s
     if sheet:
         with replacing(sheet) as beside: people_sheet(models[""], results, data, seed).save(beside, quality=85)
     return results
+
+def _tuning_tables(results:dict) -> list:
+    parts = sorted({person["part"] for person in results["people"].values()})
+    return [("PSNR, dB", tuning_table(results)),
+            *((f"PSNR, dB: {part}", tuning_table(results, part)) for part in parts)]
+
+@register("tuning", _tuning_tables)
+def _tuning(model=None, data=None, seed=42, journal=None):
+    if not data: raise PieNetError("This benchmark needs --data FOLDER, with photos of real people.")
+    return tuning_benchmark(PieModel.load(model), data, seed=seed, journal=journal)
 
 # %% ../../nbs/39_benchmarks.ipynb #ffb84e10
 def _evenly(looks:dict, n:int) -> dict: # n of the looks, evenly over the list

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['N_QUERIES', 'PARTS', 'OTHERS', 'EXPERT', 'UNTOLD', 'CHOSEN', 'EACH', 'ALIKE', 'FITTED', 'OTHERS_TUNED',
-           'UNTOLD_TUNED', 'MEASURES', 'RIVALS', 'GOALS', 'SPECIALIST', 'Case', 'Plan', 'apart_from', 'last_check',
-           'expert_cases', 'left_out_cases', 'scenes_cases', 'photographer_cases', 'hands_cases', 'real_cases',
-           'learnt', 'case_vectors', 'refined_vectors', 'best_vectors', 'content', 'weighed_vectors', 'photo_vectors',
-           'Taste', 'tuned_to', 'case_tastes', 'by_tastes', 'row_pictures', 'picture_scores', 'case_scores',
-           'people_benchmark', 'line_of', 'line_values', 'line_gain', 'people_table', 'people_gains', 'people_goals',
-           'train_specialist', 'new_specialist', 'specialist_of_look', 'specialist_of_case', 'specialist_benchmark',
-           'specialist_table', 'people_sheet']
+           'UNTOLD_TUNED', 'MEASURES', 'RIVALS', 'GOALS', 'COUNTS', 'SHARES', 'SPECIALIST', 'Case', 'Plan',
+           'apart_from', 'last_check', 'expert_cases', 'left_out_cases', 'scenes_cases', 'photographer_cases',
+           'hands_cases', 'real_cases', 'learnt', 'case_vectors', 'refined_vectors', 'best_vectors', 'content',
+           'weighed_vectors', 'photo_vectors', 'Taste', 'tuned_to', 'case_tastes', 'by_tastes', 'row_pictures',
+           'picture_scores', 'case_scores', 'people_benchmark', 'line_of', 'line_values', 'line_gain', 'people_table',
+           'people_gains', 'people_goals', 'counted_scores', 'tuning_benchmark', 'tuning_table', 'train_specialist',
+           'new_specialist', 'specialist_of_look', 'specialist_of_case', 'specialist_benchmark', 'specialist_table',
+           'people_sheet']
 
 # %% ../../nbs/37_real_people.ipynb #8b40341f
 import copy, random, re
@@ -32,7 +33,7 @@ from ..metrics import delta_e_2000, psnr
 from ..embed import StyleEmbedding, embed_photos, mean_vector
 from ..enhancer import PieModel, new_enhancer
 from ..training import files_by_id, photo_hash, seen_photos
-from ..preference import N_LEAST, pair_errors, refine_vector
+from ..preference import N_LEAST, fine_tune, pair_errors, refine_vector
 from ..fullres import fit_lut
 from ..colour import at_common_level, colour_statistics
 from ..episodes import rmse_loss
@@ -483,6 +484,51 @@ def people_goals(results:dict, # of `people_benchmark`
         return [what, wanted, reached, *(_mean(values_of(half)) for half in halves), "yes" if met else "no"]
     return Table(["goal", "wanted", "reached", "dev", "last", "met"],
                  [_row(*goal) for goal in GOALS if goal[1](every) is not None])
+
+# %% ../../nbs/37_real_people.ipynb #d9b737f0
+COUNTS, SHARES = (4, 8, 12, 20), (0.25, 0.5, 0.75, 1.)
+
+def counted_scores(model:PieModel, case:Case,
+                   n:int,        # liked photos
+                   shares:tuple, # of the change
+                  ) -> dict[str, float]: # share, "0" for the vector alone → mean PSNR
+    "A case by the vector of some liked photos, and by the network tuned to them."
+    liked = case.liked[0][:n]
+    vector = learnt(model, liked)
+    whole = fine_tune(model.enhancer, vector, liked, share=1.)
+    def _score(share):
+        taste = Taste(model.tuned({name: share*change for name, change in whole.items()}), vector)
+        made = torch.cat([by_tastes(photo, [taste]) for photo in case.sources.split(1)])
+        return psnr(made, case.references).mean().item()
+    return {f"{share:g}": _score(share) for share in (0., *shares)}
+
+def tuning_benchmark(model:PieModel,
+                     data:str|Path,     # folder of real people's photos
+                     counts:tuple=COUNTS, shares:tuple=SHARES, seed:int=42,
+                     journal:Journal|None=None,
+                    ) -> dict:          # people: name → part, and number of liked photos → share → PSNR
+    "Photographers' mildly disturbed photos by networks tuned to more and more of their photos."
+    if not (Path(data)/"people").is_dir(): raise PieNetError(f"{data} has no folder `people`; name one that has.")
+    plan = Plan(model.image_size, max(counts), 1, seed)
+    cases = {case.person: case for case in photographer_cases(Path(data)/"people", plan)
+             if case.set.endswith("mild") and len(case.liked[0]) >= max(counts)}
+    def _person(name): return {str(n): counted_scores(model, cases[name], n, shares) for n in counts}
+    found = (journal or Journal()).run(list(cases), _person)
+    return {"model_id": model.model_id, "people": {name: {"part": last_check(name), "scores": found[name]}
+                                                   for name in cases}}
+
+# %% ../../nbs/37_real_people.ipynb #f00f22af
+def tuning_table(results:dict, # of `tuning_benchmark`
+                 part:str|None=None, # "dev", "last", or both
+                ) -> Table:
+    "The vector alone in dB, and what tuning gains with each share of the change, for each number of photos."
+    people = [person["scores"] for person in results["people"].values() if part in (None, person["part"])]
+    def _row(n):
+        alone, *tuned = np.array([list(scores[n].values()) for scores in people]).T
+        return [n, f"{alone.mean():.2f}", *(mean_interval(values - alone, 2, "+") for values in tuned)]
+    shares = list(next(iter(people[0].values())))[1:]
+    return Table(["liked photos", f"vector alone ({len(people)})", *(f"tuned, {share}" for share in shares)],
+                 [_row(n) for n in people[0]])
 
 # %% ../../nbs/37_real_people.ipynb #18d56b46
 def train_specialist(network:nn.Module, # a `ColourNet`, new or trained before; it is changed
