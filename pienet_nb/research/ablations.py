@@ -8,6 +8,7 @@ __all__ = ['ABLATIONS', 'LEVERS', 'N_VALID', 'VALID_CONDITIONS', 'PixelNet', 'Pi
            'ablation_benchmark']
 
 # %% ../../nbs/33_ablations.ipynb #ac942494
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,7 @@ def trained_variant(config:Config,
     photos = fewer_looks(photos, changes.get("looks", 1.))
     learn, _ = train_on_episodes(variant, photos, parts[1], run, first, network=changes.get("network", ColourNet))
     networks = learn.model.embed.eval(), learn.model.enhancer.eval()
-    return PieModel({"image_size": config.image_size}, *networks), learn.checkpoint.history
+    return PieModel({"image_size": variant.image_size}, *networks), learn.checkpoint.history
 
 # %% ../../nbs/33_ablations.ipynb #4b5046a7
 def ablation_benchmark(config:Config,       # what all rows share
@@ -203,14 +204,19 @@ def ablation_benchmark(config:Config,       # what all rows share
                        trained:PieModel|None=None, # its embedding network is taken over by all rows
                       ) -> dict:            # rows: row → seconds, steps, scores
     "Train the second stage with each change, and score it on validation photos."
-    ids, data = split_and_styled(photos, looks, round(config.image_size*CROP_MARGIN), config.on_demand)
-    parts, valid = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")], ids["valid_photos"]
-    valid = valid[::max(1, len(valid)//N_VALID)]
-    finished = F.interpolate(as_floats(parts[1].subset(valid).sources[-1]), config.image_size, mode="area")
     kinds = {"known looks": dict(list(looks.items())[::max(8, len(looks)//20)]), "unseen looks": unseen_looks(30, seed)}
+    @functools.cache
+    def _data(size): # of the squares, pixels → photos to train on and to validate, names and squares to score
+        ids, data = split_and_styled(photos, looks, round(size*CROP_MARGIN), config.on_demand)
+        parts, valid = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")], ids["valid_photos"]
+        valid = valid[::max(1, len(valid)//N_VALID)]
+        finished = as_floats(parts[1].subset(valid).sources[-1])
+        return parts, valid, F.interpolate(finished, size, mode="area")
     def _row(name):
+        parts, valid, finished = _data(variants[name].get("image_size", config.image_size))
         model, history = trained_variant(config, variants[name], parts, Path(folder), name, weights, trained)
         return {"seconds": sum(row["seconds"] for row in history), "steps": len(history)*config.steps_per_epoch,
                 "scores": {kind: validation_scores(model, finished, valid, some) for kind, some in kinds.items()}}
     rows = (journal or Journal(None, {})).run(list(variants), _row)
-    return {"config": config.name, "n_photos": len(valid) - len(valid)//2, "n_preferred": len(valid)//2, "rows": rows}
+    n = len(_data(config.image_size)[1])
+    return {"config": config.name, "n_photos": n - n//2, "n_preferred": n//2, "rows": rows}
