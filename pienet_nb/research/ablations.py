@@ -193,6 +193,13 @@ def trained_variant(config:Config,
     return PieModel({"image_size": variant.image_size}, *networks), learn.checkpoint.history
 
 # %% ../../nbs/33_ablations.ipynb #4b5046a7
+def _material(photos, looks:dict, size:int, on_demand:bool) -> tuple: # `size` in pixels, of the squares
+    "Photos to train on and to validate with; of the latter the names and squares that are scored."
+    ids, data = split_and_styled(photos, looks, round(size*CROP_MARGIN), on_demand)
+    parts, valid = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")], ids["valid_photos"]
+    valid = valid[::max(1, len(valid)//N_VALID)]
+    return parts, valid, F.interpolate(as_floats(parts[1].subset(valid).sources[-1]), size, mode="area")
+
 def ablation_benchmark(config:Config,       # what all rows share
                        photos,              # finished photos: a folder or files
                        looks:dict[str, Look], # to train on
@@ -205,18 +212,12 @@ def ablation_benchmark(config:Config,       # what all rows share
                       ) -> dict:            # rows: row → seconds, steps, scores
     "Train the second stage with each change, and score it on validation photos."
     kinds = {"known looks": dict(list(looks.items())[::max(8, len(looks)//20)]), "unseen looks": unseen_looks(30, seed)}
-    @functools.cache
-    def _data(size): # of the squares, pixels → photos to train on and to validate, names and squares to score
-        ids, data = split_and_styled(photos, looks, round(size*CROP_MARGIN), config.on_demand)
-        parts, valid = [data.subset(ids[part]) for part in ("train_photos", "valid_photos")], ids["valid_photos"]
-        valid = valid[::max(1, len(valid)//N_VALID)]
-        finished = as_floats(parts[1].subset(valid).sources[-1])
-        return parts, valid, F.interpolate(finished, size, mode="area")
+    data = functools.cache(lambda size: _material(photos, looks, size, config.on_demand))
     def _row(name):
-        parts, valid, finished = _data(variants[name].get("image_size", config.image_size))
+        parts, valid, finished = data(variants[name].get("image_size", config.image_size))
         model, history = trained_variant(config, variants[name], parts, Path(folder), name, weights, trained)
         return {"seconds": sum(row["seconds"] for row in history), "steps": len(history)*config.steps_per_epoch,
                 "scores": {kind: validation_scores(model, finished, valid, some) for kind, some in kinds.items()}}
     rows = (journal or Journal(None, {})).run(list(variants), _row)
-    n = len(_data(config.image_size)[1])
+    n = len(data(config.image_size)[1])
     return {"config": config.name, "n_photos": n - n//2, "n_preferred": n//2, "rows": rows}
