@@ -16,9 +16,9 @@ from PIL import Image
 if TYPE_CHECKING: from torch import Tensor
 
 # %% auto #0
-__all__ = ['torch', 'FORMAT_VERSION', 'PieNetError', 'to_array', 'to_tensor', 'to_image', 'srgb_to_linear', 'linear_to_srgb',
-           'luminance', 'lightness', 'luminance_of', 'srgb_to_lab', 'lab_to_srgb', 'seed_from', 'replacing',
-           'make_folder', 'check_free', 'model_folder', 'n_threads', 'threads_per_photo', 'command']
+__all__ = ['torch', 'FORMAT_VERSION', 'PieNetError', 'to_array', 'to_tensor', 'to_image', 'with_changes', 'srgb_to_linear',
+           'linear_to_srgb', 'luminance', 'lightness', 'luminance_of', 'srgb_to_lab', 'lab_to_srgb', 'seed_from',
+           'replacing', 'make_folder', 'check_free', 'model_folder', 'n_threads', 'threads_per_photo', 'command']
 
 # %% ../nbs/00_core.ipynb #3feca34f
 class PieNetError(Exception):
@@ -57,6 +57,15 @@ def to_image(image:Tensor, # sRGB in [0,1], (3,h,w) or (1,3,h,w)
     if image.ndim != 3: raise ValueError(f"expected (3,h,w) or (1,3,h,w), got {tuple(image.shape)}")
     pixels = image.float().clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+# %% ../nbs/00_core.ipynb #fd7eafda
+def with_changes(weights:dict, # name → tensor or array
+                 changes:dict, # name of some of them → what is added, of the same shape
+                ) -> dict:     # all weights
+    "Weights with some of them changed; `ValueError` if a change is for no weight, or of another shape."
+    foreign = [name for name in changes if name not in weights or weights[name].shape != changes[name].shape]
+    if foreign: raise ValueError(f"{foreign[0]} is no weight of this enhancer, or it has another shape")
+    return weights | {name: weights[name] + change for name, change in changes.items()}
 
 # %% ../nbs/00_core.ipynb #cccce037
 def srgb_to_linear(srgb:Tensor, # in [0,1], any shape

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .core import FORMAT_VERSION, PieNetError, make_folder, model_folder, replacing
+from .core import FORMAT_VERSION, PieNetError, make_folder, model_folder, replacing, with_changes
 from .embed import ImageNetNorm, ResNet18, StyleEmbedding, embed_photos
 
 # %% ../nbs/13_enhancer.ipynb #75027486
@@ -211,10 +211,8 @@ class PieModel:
 def tuned(self:PieModel, tuning:dict[str, Tensor], # name of a weight of the enhancer → its change, of any precision
          ) -> PieModel:
     "The same model, its enhancer tuned to one taste; `ValueError` if the changes are not for this enhancer."
-    weights, enhancer = self.enhancer.state_dict(), new_enhancer(self.config)
-    foreign = [name for name in tuning if name not in weights or weights[name].shape != tuning[name].shape]
-    if foreign: raise ValueError(f"{foreign[0]} is no weight of this enhancer, or it has another shape")
-    enhancer.load_state_dict(weights | {name: weights[name] + change for name, change in tuning.items()})
+    enhancer = new_enhancer(self.config)
+    enhancer.load_state_dict(with_changes(self.enhancer.state_dict(), tuning))
     return replace(self, enhancer=enhancer.eval().requires_grad_(False))
 
 # %% ../nbs/13_enhancer.ipynb #53eff6a6

@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ..core import FORMAT_VERSION, PieNetError, model_folder, torch
+from ..core import FORMAT_VERSION, PieNetError, model_folder, torch, with_changes
 from ..looks import Lut
 
 # %% auto #0
@@ -36,7 +36,7 @@ def _session(folder:Path, part:str, # "embed" or "enhancer"
     if stored.exists():
         whole = load_file(stored)
         weights = {name: value.astype(np.float32) for name, value in whole.items() if value.dtype.kind == "f"}
-        weights |= _changed(weights, tuning)
+        weights = with_changes(weights, {name: np.asarray(change, np.float32) for name, change in tuning.items()})
         values = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in weights.items()}
         options.add_external_initializers(list(values), list(values.values()))
     graph = (folder/f"{part}.onnx").read_bytes()
@@ -44,11 +44,6 @@ def _session(folder:Path, part:str, # "embed" or "enhancer"
     except Exception:
         raise PieNetError(f"The graph {folder/part}.onnx does not fit its weights; write it again with "
                           "pienet_export_onnx --overwrite.") from None
-
-def _changed(weights:dict[str, np.ndarray], tuning:dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    foreign = [name for name in tuning if name not in weights or weights[name].shape != tuning[name].shape]
-    if foreign: raise ValueError(f"{foreign[0]} is no weight of this graph, or it has another shape")
-    return {name: weights[name] + np.asarray(change, np.float32) for name, change in tuning.items()}
 
 def _part(folder:Path, part:str, n_threads:int,
           tuning:dict|None=None, # then it is loaded at once
